@@ -98,7 +98,9 @@ function fetchNode(wanted, cache, home) {
 
 /** By content of the lock, not by time: a checkout changes times, and `npm ci` removes the stamp when it begins. */
 async function installPackages() {
-  const wanted = createHash('sha256').update(readFileSync(path.join(root, 'package-lock.json'))).digest('hex');
+  const wanted = createHash('sha256')
+    .update(readFileSync(path.join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = path.join(root, 'node_modules/.loam-lock');
   const isFresh = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
   if (isFresh()) return;
