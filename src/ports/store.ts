@@ -1,0 +1,372 @@
+import type { ErrorCode } from '../core/errors.ts';
+import type { OutputReference, TaskType } from '../core/graph/graph.ts';
+import type { Decision, Gate, GatePreview, GateSubject, Verdict } from '../core/gate/gate.ts';
+import type { DeliveryAnswer, DeliverySource, Push } from '../core/model/delivery.ts';
+import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
+import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
+import type { TargetKind } from '../core/plan/plan.ts';
+import type { LogKey, LogPosition } from './log-store.ts';
+import type { Secret } from './secret.ts';
+
+/**
+ * The database. Every method is one transaction, may run concurrently in several processes, and throws `store-unavailable` when the database does not answer.
+ * Instants are milliseconds since 1970.
+ */
+export interface Store {
+  readonly applications: ApplicationStore;
+  readonly environments: EnvironmentStore;
+  readonly deliveries: DeliveryStore;
+  readonly runs: RunStore;
+  readonly tasks: TaskStore;
+  readonly gates: GateStore;
+  readonly releases: ReleaseStore;
+  readonly trusts: TrustStore;
+  readonly secrets: SecretStore;
+  readonly tokens: TokenStore;
+  readonly logs: LogPositionStore;
+  close(): Promise<void>;
+}
+
+export interface Application {
+  readonly name: ApplicationName;
+  readonly repositoryUrl: string;
+  /** Added on this machine by its owner: may use a path as repository, weaker isolation where it must be, and unregistered `process` environments. */
+  readonly local: boolean;
+  /** Globs of branch names that start runs; others are `ignored`. */
+  readonly branches: readonly string[];
+  /** Public part of the trigger's URL; not secret. */
+  readonly trigger: string;
+  readonly createdAtMs: number;
+}
+
+export interface ApplicationStore {
+  /** Throws `application-exists`. */
+  add(application: Omit<Application, 'createdAtMs'>, triggerSecret: Secret): Promise<Application>;
+  get(name: ApplicationName): Promise<Application | undefined>;
+  list(): Promise<readonly Application[]>;
+  update(name: ApplicationName, change: { readonly branches?: readonly string[]; readonly repositoryUrl?: string }): Promise<Application>;
+  /** The application behind a trigger, and what its deliveries are signed with. */
+  byTrigger(trigger: string): Promise<{ readonly application: Application; readonly secret: Secret } | undefined>;
+  triggerSecret(name: ApplicationName): Promise<Secret>;
+}
+
+/** What protects an environment lives here, never in the plan (I4). */
+export interface Environment {
+  readonly application: ApplicationName;
+  readonly name: EnvironmentName;
+  readonly target: TargetKind;
+  /** True: `deploy_stack` asks for an approval bound to its digests, whatever the plan says. */
+  readonly protected: boolean;
+  /** Globs of branches that may deploy here; empty: all. */
+  readonly branches: readonly string[];
+  readonly trust: string | undefined;
+  readonly replicas: number;
+  /** Config of the environment, over that of application and plan. */
+  readonly config: Readonly<Record<string, string>>;
+  /** `queue`: first come first served. `newest`: a newer run replaces those that wait. */
+  readonly lockPolicy: 'queue' | 'newest';
+  /** Port of the stable URL on targets with a front. */
+  readonly frontPort: number;
+  readonly fence: number;
+  readonly liveRelease: number | undefined;
+}
+
+export type EnvironmentSettings = Pick<Environment, 'target' | 'protected' | 'branches' | 'trust' | 'replicas' | 'config' | 'lockPolicy'>;
+
+export interface EnvironmentStore {
+  get(application: ApplicationName, name: EnvironmentName): Promise<Environment | undefined>;
+  list(application?: ApplicationName): Promise<readonly Environment[]>;
+  /** Registers or changes; gives a new environment the next free front port from `firstFrontPort` on (as far as the rows know). Fields left out keep their value. */
+  put(application: ApplicationName, name: EnvironmentName, settings: Partial<EnvironmentSettings>): Promise<Environment>;
+  /** Moves the stable URL when its port turned out to be taken by another program. */
+  moveFront(application: ApplicationName, name: EnvironmentName, port: number): Promise<Environment>;
+  /** I3: the fence of this holder; the first call of a holder adds one, a repeat answers the same. Only grows. */
+  takeFence(application: ApplicationName, name: EnvironmentName, holder: string): Promise<number>;
+  /** I3: compare-and-set before each step that changes the world: true while `fence` is the newest. */
+  checkFence(application: ApplicationName, name: EnvironmentName, fence: number, step: string): Promise<boolean>;
+}
+
+export interface NewDelivery {
+  readonly application: ApplicationName;
+  readonly source: DeliverySource;
+  /** Chosen by the sender, at most 200 characters. */
+  readonly deliveryId: string;
+  /** SHA-256 of the signed body. */
+  readonly bodyDigest: Digest;
+  readonly push: Push;
+  /** Why no run is wanted (branch filter, deleted ref); decided by the pure rules of core. */
+  readonly ignored: string | undefined;
+}
+
+export interface DeliveryRow {
+  readonly id: string;
+  readonly application: ApplicationName;
+  readonly source: DeliverySource;
+  readonly deliveryId: string;
+  readonly push: Push;
+  readonly receivedAtMs: number;
+  readonly answer: DeliveryAnswer;
+}
+
+export interface DeliveryStore {
+  /**
+   * I1: one transaction: the delivery, the number and the run row. The same delivery id, the same body, or the same (ref, before, after) from another source within
+   * 10 minutes answers `duplicate` with the run of the first. A push whose `after` is `before` is `ignored`.
+   */
+  receive(delivery: NewDelivery): Promise<DeliveryAnswer>;
+  get(id: string): Promise<DeliveryRow | undefined>;
+}
+
+export interface RunRow {
+  readonly id: RunId;
+  readonly application: ApplicationName;
+  readonly number: number;
+  readonly round: number;
+  /** Row id of the delivery. */
+  readonly delivery: string;
+  readonly commit: Sha;
+  readonly ref: string;
+  readonly message: string;
+  readonly author: string;
+  readonly status: RunStatus;
+  readonly code: ErrorCode | undefined;
+  readonly reason: string | undefined;
+  readonly planDigest: Digest | undefined;
+  /** Tar of the tree. */
+  readonly snapshot: Digest | undefined;
+  /** Warnings of plan and isolation, for people. */
+  readonly warnings: readonly string[];
+  readonly temporalRunId: string | undefined;
+  readonly cancelRequestedBy: string | undefined;
+  readonly createdAtMs: number;
+  readonly startedAtMs: number | undefined;
+  readonly finishedAtMs: number | undefined;
+}
+
+export interface SeededTask {
+  readonly task: TaskName;
+  /** Kept from the earlier round; undefined: runs again. */
+  readonly status: 'succeeded' | undefined;
+  /** Attempts so far, so that numbers go on. */
+  readonly attempts: number;
+}
+
+export interface RunStore {
+  get(run: RunId): Promise<RunRow | undefined>;
+  /** The last round of a run. */
+  newest(application: ApplicationName, number: number): Promise<RunRow | undefined>;
+  /** Newest first. `before`: only runs created before that run. */
+  list(filter: { readonly application?: ApplicationName; readonly status?: RunStatus; readonly limit: number; readonly before?: RunId }): Promise<readonly RunRow[]>;
+  /** Rows whose workflow has not been started yet, oldest first: the outbox. */
+  unstarted(limit: number): Promise<readonly RunRow[]>;
+  /** Open rows: not terminal. */
+  open(): Promise<readonly RunRow[]>;
+  markStarted(run: RunId, temporalRunId: string): Promise<void>;
+  /** Gives the delivery's run the next number, when Temporal has seen this one with another delivery. Only before it was started. */
+  renumber(run: RunId): Promise<RunId>;
+  /** `resolve` takes the row: status running, started now. Repeats are fine. Returns the row. Throws `run-unknown`. */
+  claim(run: RunId): Promise<RunRow>;
+  /** What `resolve` found; writes the task rows as pending (keeps those that exist). */
+  setPlan(run: RunId, plan: { readonly planDigest: Digest; readonly snapshot: Digest; readonly warnings: readonly string[]; readonly tasks: readonly { readonly name: TaskName; readonly type: TaskType }[] }): Promise<void>;
+  addWarning(run: RunId, warning: string): Promise<void>;
+  /** Status of an open run; a lower `seq` than the stored one does nothing, a terminal row stays. */
+  setStatus(run: RunId, status: RunStatus, seq: number): Promise<void>;
+  /** Terminal is final: the second end is dropped. Also ends task rows that are still open: `skipped`, or `cancelled` when the run was; closes open gates. */
+  finish(run: RunId, end: { readonly status: TerminalStatus; readonly code: ErrorCode | undefined; readonly reason: string | undefined }): Promise<void>;
+  /**
+   * A retry: the next round, seeded from the rows of the last one: succeeded tasks with their outputs are kept, plan and snapshot too. Throws `run-not-ended`;
+   * `input-invalid` when nothing failed. `from`: also run again this task and all that needs it (`descendants` says which).
+   */
+  newRound(run: RunId, again: readonly TaskName[]): Promise<RunRow>;
+  requestCancel(run: RunId, by: string): Promise<RunRow>;
+  /** Cancels that Temporal has not heard of yet. */
+  undeliveredCancels(limit: number): Promise<readonly RunRow[]>;
+  markCancelDelivered(run: RunId): Promise<void>;
+}
+
+export interface TaskRow {
+  readonly run: RunId;
+  readonly name: TaskName;
+  readonly type: TaskType;
+  readonly status: TaskStatus;
+  /** 0 before the first. */
+  readonly attempt: number;
+  readonly code: ErrorCode | undefined;
+  readonly reason: string | undefined;
+  /** Kept from an earlier round. */
+  readonly kept: boolean;
+  readonly startedAtMs: number | undefined;
+  readonly finishedAtMs: number | undefined;
+}
+
+export interface AttemptRow {
+  readonly run: RunId;
+  readonly task: TaskName;
+  readonly attempt: number;
+  /** Grows each time that an activity takes the attempt over. */
+  readonly owner: number;
+  readonly host: string;
+  readonly status: 'running' | 'succeeded' | 'failed' | 'cancelled';
+  readonly exitCode: number | undefined;
+  readonly code: ErrorCode | undefined;
+  readonly reason: string | undefined;
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly log: Digest | undefined;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number | undefined;
+}
+
+export interface AttemptKey {
+  readonly run: RunId;
+  readonly task: TaskName;
+  readonly attempt: number;
+}
+
+export type BeginResult =
+  /** The attempt has ended: answer this and do nothing (I2). */
+  | { readonly type: 'ended'; readonly outcome: TaskOutcome }
+  /** `first` is false when an earlier owner began it. */
+  | { readonly type: 'begun'; readonly owner: number; readonly first: boolean; readonly startedAtMs: number };
+
+/** What the workflow says about tasks that no activity runs at the moment. `seq` by `taskSeq`: lower than the stored one does nothing. */
+export interface TaskRecord {
+  readonly task: TaskName;
+  readonly attempt: number;
+  readonly seq: number;
+  readonly status: TaskStatus;
+  readonly code?: ErrorCode;
+  readonly reason?: string;
+}
+
+export interface TaskStore {
+  list(run: RunId): Promise<readonly TaskRow[]>;
+  attempts(run: RunId): Promise<readonly AttemptRow[]>;
+  attempt(key: AttemptKey): Promise<AttemptRow | undefined>;
+  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended. Sets the task row to running. */
+  begin(key: AttemptKey, host: string): Promise<BeginResult>;
+  /**
+   * Last step: terminal is final. When another owner took over or ended it, nothing is written and the stored outcome is returned (undefined while that one still runs).
+   * Outputs over 4 kB each or 64 keys throw `output-too-large`.
+   */
+  finish(key: AttemptKey, owner: number, end: { readonly outcome: TaskOutcome; readonly outputs: Readonly<Record<string, string>>; readonly log: Digest | undefined }): Promise<TaskOutcome | undefined>;
+  record(run: RunId, records: readonly TaskRecord[]): Promise<void>;
+  /** The value of a finished task's output in this run (kept ones included); undefined when it is missing. Key `''` is stored as `''`. */
+  output(run: RunId, reference: OutputReference): Promise<string | undefined>;
+}
+
+export interface NewGate {
+  readonly run: RunId;
+  readonly gate: TaskName;
+  readonly environment: EnvironmentName;
+  readonly subjects: readonly GateSubject[];
+  readonly preview: GatePreview;
+  readonly timeoutMs: number;
+}
+
+export interface GateStore {
+  /** Find-or-create: the open gate of this run and task with the same subjects, else the next opening. Answers a decision that is already there (also of an earlier round with the same subjects). */
+  open(gate: NewGate): Promise<{ readonly gate: Gate; readonly decision: Decision | undefined }>;
+  get(run: RunId, gate: TaskName): Promise<Gate | undefined>;
+  list(filter: { readonly run?: RunId; readonly open?: boolean }): Promise<readonly Gate[]>;
+  close(run: RunId, gate: TaskName, opening: number, status: 'decided' | 'expired' | 'cancelled'): Promise<void>;
+  /** UNIQUE (run, gate, opening): the first decision counts; a second call answers that one. Throws `gate-unknown`, `gate-closed` (expired, run ended). */
+  decide(run: RunId, gate: TaskName, decision: { readonly verdict: Verdict; readonly by: string; readonly comment: string }): Promise<{ readonly decision: Decision; readonly repeated: boolean }>;
+  decision(id: string): Promise<Decision | undefined>;
+  /** The outbox of decisions, oldest first. */
+  undelivered(limit: number): Promise<readonly Decision[]>;
+  markDelivered(id: string): Promise<void>;
+  /** I4: the approval of any round of this run for exactly this deploy; what `deploy_stack` demands in a protected environment. */
+  approvalFor(run: RunId, environment: EnvironmentName, subject: GateSubject): Promise<Decision | undefined>;
+}
+
+export interface Release {
+  readonly application: ApplicationName;
+  readonly environment: EnvironmentName;
+  /** From 1 per environment. */
+  readonly number: number;
+  readonly fence: number;
+  readonly run: RunId;
+  readonly task: TaskName;
+  readonly attempt: number;
+  readonly commit: Sha;
+  readonly image: Digest | undefined;
+  readonly template: Digest;
+  readonly planDigest: Digest;
+  /** Literal config that it runs with; secrets only by name. */
+  readonly config: Readonly<Record<string, string>>;
+  readonly status: 'deploying' | 'live' | 'superseded' | 'failed' | 'cancelled';
+  readonly reason: string | undefined;
+  readonly createdAtMs: number;
+  readonly liveAtMs: number | undefined;
+}
+
+export interface ReleaseStore {
+  /** Find-or-create by (run, task, attempt); the number is the next of the environment. Throws `fence-stale` when the fence is not the newest. */
+  begin(release: Omit<Release, 'number' | 'status' | 'reason' | 'createdAtMs' | 'liveAtMs'>): Promise<Release>;
+  /** One transaction with compare-and-set on the fence: this one live, the last one superseded. Repeats are fine. Throws `fence-stale`. */
+  makeLive(release: Pick<Release, 'application' | 'environment' | 'number' | 'fence'>): Promise<void>;
+  /** Only a `deploying` release. */
+  fail(release: Pick<Release, 'application' | 'environment' | 'number'>, status: 'failed' | 'cancelled', reason: string): Promise<void>;
+  get(application: ApplicationName, environment: EnvironmentName, number: number): Promise<Release | undefined>;
+  /** Newest first. */
+  list(application: ApplicationName, environment?: EnvironmentName): Promise<readonly Release[]>;
+}
+
+export interface Trust {
+  readonly name: string;
+  readonly provider: 'exec';
+  /** Provider's settings, no secret among them. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly state: 'valid' | 'expiring' | 'expired' | 'revoked' | 'provider-unreachable' | 'unused';
+  readonly reason: string | undefined;
+  /** 0 before the first token. */
+  readonly generation: number;
+  readonly expiresAtMs: number | undefined;
+}
+
+export interface TrustStore {
+  put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>): Promise<Trust>;
+  get(name: string): Promise<Trust | undefined>;
+  list(): Promise<readonly Trust[]>;
+  /** The newest token and its generation. */
+  token(name: string): Promise<{ readonly token: Secret; readonly generation: number; readonly drawnAtMs: number; readonly expiresAtMs: number } | undefined>;
+  /** The right to renew, for `forMs`; false while another owner has it. The same owner extends. */
+  lease(name: string, owner: string, forMs: number): Promise<boolean>;
+  unlease(name: string, owner: string): Promise<void>;
+  /** Only with the lease; `after` is the generation it replaces. False when somebody was faster. */
+  saveToken(name: string, owner: string, after: number, token: Secret, expiresAtMs: number): Promise<boolean>;
+  setState(name: string, state: Trust['state'], reason: string | undefined): Promise<void>;
+}
+
+export interface SecretStore {
+  /** Secrets of an application, used by jobs and releases by name. `environment` undefined: all environments; the narrower one wins. */
+  put(application: ApplicationName, environment: EnvironmentName | undefined, name: string, value: Secret): Promise<void>;
+  remove(application: ApplicationName, environment: EnvironmentName | undefined, name: string): Promise<boolean>;
+  names(application: ApplicationName): Promise<readonly { readonly environment: EnvironmentName | undefined; readonly name: string; readonly changedAtMs: number }[]>;
+  /** All that are visible there. Jobs see (application, undefined) only. */
+  values(application: ApplicationName, environment: EnvironmentName | undefined): Promise<ReadonlyMap<string, Secret>>;
+}
+
+export type Role = 'viewer' | 'developer' | 'approver' | 'admin';
+
+export interface Token {
+  readonly name: string;
+  readonly role: Role;
+  readonly createdAtMs: number;
+}
+
+export interface TokenStore {
+  /** Only a hash is kept. A repeated name replaces the token. */
+  put(name: string, role: Role, token: Secret): Promise<Token>;
+  authenticate(token: Secret): Promise<Token | undefined>;
+  list(): Promise<readonly Token[]>;
+  remove(name: string): Promise<boolean>;
+}
+
+/** Where logs stand; the bytes are the LogStore's. */
+export interface LogPositionStore {
+  get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
+  /** Compare-and-set on `from.source`; false when another writer went on. */
+  advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
+  seal(key: LogKey, digest: Digest): Promise<void>;
+}
