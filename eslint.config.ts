@@ -1,4 +1,5 @@
 import js from '@eslint/js';
+import type { Linter } from 'eslint';
 import prettier from 'eslint-config-prettier/flat';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
@@ -16,11 +17,11 @@ const pure = [
   },
 ];
 
-const limits = {
+const limits: Linter.RulesRecord = {
   complexity: ['error', 10],
   'max-lines': ['error', { max: 300, skipBlankLines: true, skipComments: true }],
   'max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
-} as const;
+};
 
 export default defineConfig(
   globalIgnores(['dist/', '.cache/', '.loam/', 'coverage/', 'test/fixtures/', '**/*.generated.ts', 'src/web/']),
