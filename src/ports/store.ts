@@ -272,6 +272,8 @@ export interface GateStore {
   /** UNIQUE (run, gate, opening): the first decision counts; a second call answers that one. Throws `gate-unknown`, `gate-closed` (expired, run ended). */
   decide(run: RunId, gate: TaskName, decision: { readonly verdict: Verdict; readonly by: string; readonly comment: string }): Promise<{ readonly decision: Decision; readonly repeated: boolean }>;
   decision(id: string): Promise<Decision | undefined>;
+  /** All decisions of a run, oldest first: who decided what. */
+  decisions(run: RunId): Promise<readonly Decision[]>;
   /** The outbox of decisions, oldest first. */
   undelivered(limit: number): Promise<readonly Decision[]>;
   markDelivered(id: string): Promise<void>;
