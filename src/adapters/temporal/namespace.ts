@@ -21,15 +21,18 @@ const pauseMs = 50;
 const notFound = 5; // gRPC status codes
 const alreadyExists = 6;
 
+export interface PrepareOptions {
+  readonly deadlineMs: number;
+  /** True when there is no use in waiting longer: the server's process has ended. */
+  readonly isGone?: () => boolean;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Waits until the server answers for the namespace, then makes the namespace what Loam needs: it exists, has our search attributes (the dev server ignores
  * them for a namespace that its file knows already) and keeps closed runs for a month. Twice is fine. Throws `temporal-unavailable`.
  */
-export async function prepareNamespace(
-  address: string,
-  namespace: string,
-  options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
-): Promise<void> {
+export async function prepareNamespace(address: string, namespace: string, options: PrepareOptions): Promise<void> {
   const connection = Connection.lazy({ address });
   try {
     await awaitNamespace(connection, address, namespace, options);
@@ -45,35 +48,23 @@ export async function prepareNamespace(
   }
 }
 
-/** One question: does a Temporal server answer for this namespace? */
-export async function answersForNamespace(address: string, namespace: string): Promise<boolean> {
-  const connection = Connection.lazy({ address });
-  try {
-    await describe(connection, namespace);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await connection.close();
-  }
-}
-
 async function awaitNamespace(
   connection: Connection,
   address: string,
   namespace: string,
-  options: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+  options: PrepareOptions,
 ): Promise<void> {
-  const deadline = performance.now() + options.deadlineMs;
+  const startedAt = performance.now();
+  const deadline = startedAt + options.deadlineMs;
   for (;;) {
     options.signal?.throwIfAborted();
     try {
       await describe(connection, namespace);
       return;
     } catch (error) {
-      if (performance.now() > deadline) {
-        const waited = `${options.deadlineMs / 1000} s`;
-        const message = `Temporal at ${address} did not answer for the namespace "${namespace}" within ${waited}`;
+      if (performance.now() > deadline || options.isGone?.() === true) {
+        const waited = ((performance.now() - startedAt) / 1000).toFixed(1);
+        const message = `Temporal at ${address} did not answer for the namespace "${namespace}" within ${waited} s`;
         throw new DomainError('temporal-unavailable', message, { cause: error });
       }
       if (codeOf(error) === notFound) await register(connection, namespace);

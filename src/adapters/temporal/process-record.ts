@@ -22,12 +22,13 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return startTimeOf(identity.pid) === identity.startTime;
 }
 
-/** The start time of a process that runs; a zombie counts as gone. */
+/** A zombie counts as gone, unless threads of it still run: they hold its ports and files. */
 function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name in parentheses may hold anything
-    return fields[0] === 'Z' ? 'ended' : fields[19];
+    const [state, threads, startTime] = [fields[0], Number(fields[17]), fields[19]];
+    return state === 'Z' && threads <= 1 ? 'ended' : startTime;
   } catch {
     return undefined;
   }

@@ -7,7 +7,8 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
-import { answersForNamespace, prepareNamespace } from './namespace.ts';
+import { prepareNamespace } from './namespace.ts';
+import type { PrepareOptions } from './namespace.ts';
 import { freePort, isListening } from './port.ts';
 import { identifyProcess, isRunning, readRecord, writeRecord } from './process-record.ts';
 import type { ProcessIdentity, ServerRecord } from './process-record.ts';
@@ -18,7 +19,7 @@ export const serverVersion = '1.32.0';
 export interface DevServerOptions {
   /** The Temporal CLI. */
   readonly program: string;
-  /** Holds the server's database file, log and record. */
+  /** Loam's data folder: the database file lies in it, record and log in `processes/` below it. */
   readonly folder: string;
   readonly namespace: string;
   /** 0: the port of the last start if it is free, else any free one. */
@@ -48,7 +49,7 @@ const portTries = 3;
 
 /** Starts Temporal's dev server or adopts the one that runs on this folder. Throws `temporal-unavailable` with the end of the server's log. */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
-  await mkdir(options.folder, { recursive: true, mode: 0o700 });
+  await mkdir(path.dirname(recordFile(options.folder)), { recursive: true, mode: 0o700 });
   const record = await readRecord(recordFile(options.folder));
   if (record !== undefined && isRunning(record)) {
     const adopted = await adopt(record, options);
@@ -79,17 +80,15 @@ export async function findDevServer(folder: string): Promise<DevServer | undefin
 
 async function adopt(record: ServerRecord, options: DevServerOptions): Promise<DevServer | undefined> {
   const server = describeServer(record, true);
-  const deadline = performance.now() + startDeadlineMs;
-  while (isRunning(record) && performance.now() < deadline) {
+  try {
+    await awaitListening(record.port, options.signal, record);
+    await prepareNamespace(server.address, options.namespace, prepareOptions(options, record));
+    return server;
+  } catch {
     options.signal?.throwIfAborted();
-    if ((await isListening(record.port)) && (await answersForNamespace(server.address, options.namespace))) {
-      await prepareNamespace(server.address, options.namespace, prepareOptions(options));
-      return server;
-    }
-    await pause();
+    await server.stop(); // ours, and stuck or on its way out: its file is needed
+    return undefined;
   }
-  await server.stop(); // ours, and stuck: its file is needed
-  return undefined;
 }
 
 async function choosePort(wanted: number, last: number | undefined): Promise<number> {
@@ -112,7 +111,10 @@ async function launch(options: DevServerOptions, port: number, uiPort: number): 
     // Known before it answers: a start that is killed meanwhile leaves a server that the next one finds.
     await writeRecord(recordFile(options.folder), record);
     await Promise.race([awaitListening(port, options.signal), failure.promise]);
-    await Promise.race([prepareNamespace(server.address, options.namespace, prepareOptions(options)), failure.promise]);
+    await Promise.race([
+      prepareNamespace(server.address, options.namespace, prepareOptions(options, record)),
+      failure.promise,
+    ]);
     return server;
   } catch (error) {
     await server.stop();
@@ -161,10 +163,11 @@ function watchStart(child: ChildProcess): { readonly promise: Promise<never>; re
   };
 }
 
-async function awaitListening(port: number, signal: AbortSignal | undefined): Promise<void> {
+async function awaitListening(port: number, signal: AbortSignal | undefined, server?: ProcessIdentity): Promise<void> {
   const deadline = performance.now() + startDeadlineMs;
   while (!(await isListening(port))) {
     signal?.throwIfAborted();
+    if (server !== undefined && !isRunning(server)) throw new Error('the Temporal server has ended');
     if (performance.now() > deadline) {
       throw new Error(`the Temporal server did not listen on port ${port} within ${startDeadlineMs / 1000} s`);
     }
@@ -232,16 +235,20 @@ async function lastLogLines(folder: string): Promise<string> {
   return text.trimEnd().split('\n').slice(-10).join('\n').slice(-4_000);
 }
 
-function prepareOptions(options: DevServerOptions): { readonly deadlineMs: number; readonly signal?: AbortSignal } {
-  return { deadlineMs: startDeadlineMs, ...(options.signal !== undefined && { signal: options.signal }) };
+function prepareOptions(options: DevServerOptions, server: ProcessIdentity): PrepareOptions {
+  return {
+    deadlineMs: startDeadlineMs,
+    isGone: () => !isRunning(server),
+    ...(options.signal !== undefined && { signal: options.signal }),
+  };
 }
 
 function recordFile(folder: string): string {
-  return path.join(folder, 'server.json');
+  return path.join(folder, 'processes/temporal.json');
 }
 
 function logFile(folder: string): string {
-  return path.join(folder, 'server.log');
+  return path.join(folder, 'processes/temporal.log');
 }
 
 async function pause(): Promise<void> {

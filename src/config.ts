@@ -1,0 +1,247 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism, homedir, hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+
+const prefix = 'LOAM_';
+
+interface Documented {
+  readonly description: string;
+  /** What holds when the variable is not set. */
+  readonly standard: string;
+}
+
+function documented<S extends z.ZodType>(schema: S, standard: string, description: string): S {
+  return schema.meta({ description, standard });
+}
+
+function port(standard: number, description: string): z.ZodType<number, string | undefined> {
+  const schema = z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a port number from 0 to 65535')
+    .transform(Number)
+    .refine((value) => value <= 65_535, 'must be a port number from 0 to 65535')
+    .prefault(String(standard));
+  return documented(schema, String(standard), description);
+}
+
+const anyFreePort = '0 takes any free port and keeps it for the next start.';
+const count = z
+  .string()
+  .regex(/^[1-9]\d{0,3}$/, 'must be a whole number from 1 to 9999')
+  .transform(Number);
+const address = z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port');
+const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at most 63 letters, digits, dots, dashes');
+const namespace = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a Temporal namespace');
+const secret = z.string().regex(/^\S+$/, 'must not hold spaces or line breaks');
+
+/** Every variable that Loam knows; docs/configuration.md and .env.example are generated from it. Unknown names with the prefix are refused. */
+export const variables = z.strictObject({
+  LOAM_DATA_DIR: documented(
+    z.string().default('.loam'),
+    '.loam',
+    'Folder of all state: database, blobs, logs, repositories, keys. Relative to the folder where the process starts.',
+  ),
+  LOAM_HOST_ID: documented(
+    hostId.default(hostname),
+    "the machine's host name",
+    'Name of this machine in rows of jobs; must differ between machines and stay the same over restarts.',
+  ),
+  LOAM_LOG_LEVEL: documented(
+    z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    'info',
+    'Least level that the processes log: debug, info, warn or error.',
+  ),
+  LOAM_API_PORT: port(7700, `Port of the API on 127.0.0.1. ${anyFreePort}`),
+  LOAM_FRONT_PORT_FIRST: port(
+    7800,
+    'First of the ports that the stable URLs of environments take; each new environment gets the next free one.',
+  ),
+  LOAM_JOBS_CAPACITY: documented(
+    count.optional(),
+    'number of cores, at least 2',
+    'How many jobs run at the same time on this machine; others wait in the queue.',
+  ),
+  LOAM_BWRAP_BIN: documented(
+    z.string().optional(),
+    'found on PATH or fetched',
+    'The bubblewrap program (bwrap, 0.11 or newer) that makes the sandboxes of jobs.',
+  ),
+  LOAM_KEY_FILE: documented(
+    z.string().optional(),
+    'key in the data folder',
+    'File with the 32-byte key (base64) that stored secrets are encrypted with; made at the first start if it is missing.',
+  ),
+  LOAM_TEMPORAL_ADDRESS: documented(
+    address.optional(),
+    'a server of our own is started',
+    'host:port of a Temporal server that runs already. Loam then starts none.',
+  ),
+  LOAM_TEMPORAL_NAMESPACE: documented(namespace.default('loam'), 'loam', 'Temporal namespace of all runs.'),
+  LOAM_TEMPORAL_BIN: documented(
+    z.string().optional(),
+    'found on PATH or fetched',
+    'The Temporal CLI (`temporal`, 1.9.1) that brings the server.',
+  ),
+  LOAM_TEMPORAL_PORT: port(7233, `Port of the Temporal server that Loam starts. ${anyFreePort}`),
+  LOAM_TEMPORAL_UI_PORT: port(8233, `Port of that server's web UI. ${anyFreePort}`),
+  LOAM_URL: documented(
+    z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
+    'the API of the data folder',
+    'Where `loam` finds the API.',
+  ),
+  LOAM_TOKEN: documented(
+    secret.optional(),
+    'the admin token of the data folder',
+    'Bearer token that `loam` shows to the API.',
+  ),
+  LOAM_TOKEN_FILE: documented(z.string().optional(), '', 'File that holds LOAM_TOKEN instead.'),
+  LOAM_NODE: documented(
+    z.literal('pinned', 'must be "pinned"').optional(),
+    'a Node that is new enough is used',
+    'pinned: use the pinned Node even when the installed one is new enough (read by scripts/bootstrap.mjs).',
+  ),
+  LOAM_TEST_NO_INSTALL: documented(
+    z.enum(['true', 'false'], 'must be true or false').optional(),
+    'false',
+    'true: fail instead of installing Node or packages (for tests; read by scripts/bootstrap.mjs).',
+  ),
+});
+
+export interface Config {
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Where programs fetched from outside lie; absolute. Shared by all data folders of the user. */
+  readonly cacheDir: string;
+  /** PATH, for finding programs. */
+  readonly searchPath: string;
+  readonly hostId: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Absolute. */
+  readonly keyFile: string;
+  readonly api: { readonly port: number };
+  readonly front: { readonly firstPort: number };
+  readonly jobs: { readonly capacity: number; readonly bwrap: string | undefined };
+  readonly temporal: {
+    readonly address: string | undefined;
+    readonly namespace: string;
+    readonly program: string | undefined;
+    readonly port: number;
+    readonly uiPort: number;
+  };
+  readonly client: {
+    readonly url: string | undefined;
+    /** Gives the token; a function, so that no log of the configuration shows it (I7). */
+    readonly readToken: (() => string) | undefined;
+  };
+}
+
+export interface ConfigurationProblem {
+  readonly variable: string;
+  readonly message: string;
+}
+
+/** Every problem of the configuration at once, in one message for a person. Never holds a value. */
+export class ConfigurationError extends Error {
+  readonly problems: readonly ConfigurationProblem[];
+
+  constructor(problems: readonly ConfigurationProblem[]) {
+    const lines = problems.map(({ variable, message }) => `  ${variable}: ${message}`);
+    super(['The configuration is invalid:', ...lines, 'docs/configuration.md lists all variables.'].join('\n'));
+    this.name = 'ConfigurationError';
+    this.problems = problems;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads the environment once. Throws ConfigurationError. An empty value counts as not set. */
+export function readConfig(environment: Environment = process.env, folder: string = process.cwd()): Config {
+  const problems: ConfigurationProblem[] = [];
+  const given = readSecretFiles(
+    Object.fromEntries(Object.entries(environment).filter(([name, value]) => name.startsWith(prefix) && value !== '')),
+    folder,
+    problems,
+  );
+  const parsed = variables.safeParse(given);
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap(toProblems));
+  if (!parsed.success || problems.length > 0) throw new ConfigurationError(problems);
+  return freezeDeep(toConfig(parsed.data, environment, folder));
+}
+
+function toConfig(values: z.output<typeof variables>, environment: Environment, folder: string): Config {
+  const dataDir = path.resolve(folder, values.LOAM_DATA_DIR);
+  const cacheHome = environment['XDG_CACHE_HOME'];
+  const token = values.LOAM_TOKEN;
+  return {
+    dataDir,
+    // The specification of XDG says to ignore what is not absolute.
+    cacheDir: path.join(
+      cacheHome !== undefined && path.isAbsolute(cacheHome) ? cacheHome : path.join(homedir(), '.cache'),
+      'loam',
+    ),
+    searchPath: environment['PATH'] ?? '',
+    hostId: values.LOAM_HOST_ID,
+    logLevel: values.LOAM_LOG_LEVEL,
+    keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
+    api: { port: values.LOAM_API_PORT },
+    front: { firstPort: values.LOAM_FRONT_PORT_FIRST },
+    jobs: { capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()), bwrap: values.LOAM_BWRAP_BIN },
+    temporal: {
+      address: values.LOAM_TEMPORAL_ADDRESS,
+      namespace: values.LOAM_TEMPORAL_NAMESPACE,
+      program: values.LOAM_TEMPORAL_BIN,
+      port: values.LOAM_TEMPORAL_PORT,
+      uiPort: values.LOAM_TEMPORAL_UI_PORT,
+    },
+    client: { url: values.LOAM_URL, readToken: token === undefined ? undefined : () => token },
+  };
+}
+
+/** `<NAME>_FILE` stands for `<NAME>`; both at once is a mistake that nobody should have to guess about. */
+function readSecretFiles(given: Environment, folder: string, problems: ConfigurationProblem[]): Environment {
+  const found: Record<string, string | undefined> = { ...given };
+  for (const fileVariable of Object.keys(variables.shape).filter((name) => isSecretFile(name))) {
+    const file = given[fileVariable];
+    if (file === undefined) continue;
+    const name = fileVariable.slice(0, -'_FILE'.length);
+    if (found[name] !== undefined) {
+      problems.push({ variable: fileVariable, message: `is set beside ${name}; set one of them` });
+      continue;
+    }
+    try {
+      found[name] = readFileSync(path.resolve(folder, file), 'utf8').trim();
+    } catch {
+      problems.push({ variable: fileVariable, message: 'names a file that cannot be read' });
+    }
+  }
+  return found;
+}
+
+function isSecretFile(name: string): boolean {
+  return name.endsWith('_FILE') && name.slice(0, -'_FILE'.length) in variables.shape;
+}
+
+function toProblems(issue: z.core.$ZodIssue): ConfigurationProblem[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((variable) => ({
+      variable,
+      message: 'is not a variable of Loam; remove it or correct its name',
+    }));
+  }
+  return [{ variable: issue.path.join('.'), message: issue.message }];
+}
+
+function freezeDeep<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  Object.values(value).forEach(freezeDeep);
+  return Object.freeze(value);
+}
+
+/** Name, default and meaning of every variable, for the generated documents. */
+export function describeVariables(): readonly (Documented & { readonly name: string })[] {
+  return Object.entries(variables.shape).map(([name, schema]) => {
+    const { description = '', standard } = schema.meta() ?? {};
+    return { name, description, standard: typeof standard === 'string' ? standard : '' };
+  });
+}

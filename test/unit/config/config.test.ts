@@ -1,0 +1,120 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { renderConfigurationPage, renderEnvironmentExample } from '../../../scripts/configuration-docs.ts';
+import { ConfigurationError, describeVariables, readConfig } from '../../../src/config.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+const folder = mkdtempSync(path.join(tmpdir(), 'loam-config-'));
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function problemsOf(environment: Record<string, string>): readonly string[] {
+  try {
+    readConfig(environment, folder);
+  } catch (error) {
+    if (error instanceof ConfigurationError) return error.problems.map((problem) => problem.variable);
+    throw error;
+  }
+  return [];
+}
+
+describe('readConfig', () => {
+  it('has a default for everything', () => {
+    const config = readConfig({ PATH: '/bin' }, folder);
+
+    expect(config).toMatchObject({
+      dataDir: path.join(folder, '.loam'),
+      keyFile: path.join(folder, '.loam/key'),
+      searchPath: '/bin',
+      logLevel: 'info',
+      api: { port: 7700 },
+      front: { firstPort: 7800 },
+      temporal: { address: undefined, namespace: 'loam', program: undefined, port: 7233, uiPort: 8233 },
+      client: { url: undefined, readToken: undefined },
+    });
+    expect(config.jobs.capacity).toBeGreaterThanOrEqual(2);
+    expect(config.hostId).not.toBe('');
+  });
+
+  it('reads what is set and takes an empty value for not set', () => {
+    const config = readConfig(
+      {
+        LOAM_DATA_DIR: '/data',
+        LOAM_TEMPORAL_ADDRESS: '127.0.0.1:7000',
+        LOAM_API_PORT: '0',
+        LOAM_JOBS_CAPACITY: '7',
+        LOAM_LOG_LEVEL: '',
+        XDG_CACHE_HOME: '/cache',
+        LOAM_NODE: 'pinned',
+      },
+      folder,
+    );
+
+    expect(config).toMatchObject({
+      dataDir: '/data',
+      keyFile: '/data/key',
+      cacheDir: '/cache/loam',
+      temporal: { address: '127.0.0.1:7000' },
+      api: { port: 0 },
+      jobs: { capacity: 7 },
+      logLevel: 'info',
+    });
+  });
+
+  it('reports every problem at once, without the values', () => {
+    const environment = {
+      LOAM_API_PORT: '70000',
+      LOAM_TEMPORAL_ADDRESS: 'secret-host',
+      LOAM_JOBS_CAPACITY: '0',
+      LOAM_LOG_LEVEL: 'loud',
+      LOAM_URL: 'ftp://secret-host',
+      LOAM_TOKEN: 'secret with spaces',
+      LOAM_API_PROT: '1',
+    };
+
+    const variables = problemsOf(environment);
+
+    expect(new Set(variables)).toEqual(new Set(Object.keys(environment)));
+    expect(() => readConfig(environment, folder)).not.toThrow(/secret/);
+  });
+
+  it('cannot be changed', () => {
+    const config = readConfig({}, folder);
+
+    expect(Object.isFrozen(config) && Object.isFrozen(config.temporal)).toBe(true);
+  });
+
+  it('takes a secret from a file, shows it nowhere, and refuses both ways at once', () => {
+    writeFileSync(path.join(folder, 'token'), 'abc\n');
+
+    const config = readConfig({ LOAM_TOKEN_FILE: 'token' }, folder);
+
+    expect(config.client.readToken?.()).toBe('abc');
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('abc');
+    expect(problemsOf({ LOAM_TOKEN_FILE: 'token', LOAM_TOKEN: 'x' })).toEqual(['LOAM_TOKEN_FILE']);
+    expect(problemsOf({ LOAM_TOKEN_FILE: 'missing' })).toEqual(['LOAM_TOKEN_FILE']);
+  });
+
+  it('describes every variable', () => {
+    const undescribed = describeVariables().filter(({ description }) => description === '');
+
+    expect(undescribed).toEqual([]);
+  });
+});
+
+describe('the generated documents', () => {
+  it.each([
+    ['docs/configuration.md', renderConfigurationPage],
+    ['.env.example', renderEnvironmentExample],
+  ])('%s is what the schema says (npm run docs)', async (file, render) => {
+    const text = await readFile(path.join(root, file), 'utf8');
+
+    expect(text).toBe(render());
+  });
+});
