@@ -53,6 +53,7 @@ export const errorKinds = {
   'run-ended': kind(409, 'The run has ended already'),
   'run-not-ended': kind(409, 'The run has not ended yet'),
   'run-unknown': kind(404, 'No such run'),
+  'secret-missing': kind(422, 'A secret that this needs does not exist'),
   'signature-invalid': kind(401, 'The signature does not fit the body'),
   'store-unavailable': kind(503, 'The database is not available', true),
   'task-unknown': kind(404, 'No such task'),
