@@ -7,13 +7,12 @@ const own = '^(src|activities|workflows|test|scripts)/';
 // The rooms below src/adapters, each with the packages that it may use.
 const adapters = {
   'executor/process': [],
-  'target/process': ['httpxy'],
+  'target/process': ['httpxy', 'zod'],
   'trust/exec': [],
   git: [],
   store: ['kysely'],
   'blob/folder': [],
   'log/folder': [],
-  logger: ['pino'],
   tool: [],
   temporal: ['@temporalio/client', '@temporalio/common', '@temporalio/worker', '@temporalio/proto', '@grpc/grpc-js'],
   secret: [],

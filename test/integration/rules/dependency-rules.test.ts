@@ -39,7 +39,6 @@ const violating: readonly Case[] = [
   ['src/adapters/store/to-package.ts', value('express'), ['adapter-store']],
   ['src/adapters/blob/folder/to-log.ts', value('../../log/folder/b.ts'), ['adapter-blob-folder']],
   ['src/adapters/log/folder/to-blob.ts', value('../../blob/folder/b.ts'), ['adapter-log-folder']],
-  ['src/adapters/logger/to-package.ts', value('zod'), ['adapter-logger']],
   ['src/adapters/tool/to-temporal.ts', value('../temporal/b.ts'), ['adapter-tool']],
   ['src/adapters/temporal/to-activity.ts', value('@temporalio/activity'), ['adapter-temporal']],
   ['src/adapters/secret/to-store.ts', value('../store/b.ts'), ['adapter-secret']],
