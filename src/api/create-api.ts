@@ -1,0 +1,122 @@
+// The route table in the order of its rooms; around it what holds for every request: host, size, token, problem+json.
+import { randomUUID } from 'node:crypto';
+import express from 'express';
+import type { Express, Request, RequestHandler, Response } from 'express';
+import { DomainError } from '../core/errors.ts';
+import type { Token } from '../ports/store.ts';
+import { authenticate, checkHost } from './authenticate.ts';
+import type { ApiDependencies, RouteDependencies } from './dependencies.ts';
+import { makeOpenApi } from './openapi.ts';
+import { createErrorHandler } from './problem.ts';
+import { createReceiver, maxDeliveryBytes } from './receive.ts';
+import type { Receiver } from './receive.ts';
+import type { Route } from './route.ts';
+import { applicationRoutes } from './routes/applications.ts';
+import { credentialRoutes } from './routes/credentials.ts';
+import { environmentRoutes } from './routes/environments.ts';
+import { gateRoutes } from './routes/gates.ts';
+import { logRoutes } from './routes/logs.ts';
+import { runRoutes } from './routes/runs.ts';
+import { serviceRoutes } from './routes/service.ts';
+import { triggerRoutes } from './routes/triggers.ts';
+import { createRunReader } from './run-reader.ts';
+
+const maxBodyBytes = 262_144;
+
+export interface Api {
+  readonly app: Express;
+  readonly routes: readonly Route[];
+  /** What the door of the triggers does with a delivery; the spool uses the same. */
+  readonly receive: Receiver;
+  /** Ends open event streams, so that the server can close. */
+  close(): void;
+}
+
+export function createApi(given: ApiDependencies): Api {
+  const receive = createReceiver(given);
+  const dependencies: RouteDependencies = { ...given, receive };
+  const closing = new AbortController();
+  const routes = makeRoutes(dependencies);
+  const app = express();
+  app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
+  app.use(createFrame(dependencies));
+  for (const route of routes) {
+    app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, closing.signal));
+  }
+  const document = makeOpenApi(routes, given.version);
+  app.get('/v1/openapi.json', (_request, response) => response.json(document));
+  app.use((request: Request) => {
+    throw new DomainError('not-found', `There is nothing at ${request.method} ${request.path.slice(0, 200)}`);
+  });
+  app.use(createErrorHandler(given.logger));
+  return { app, routes, receive, close: () => closing.abort() };
+}
+
+function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
+  const reader = createRunReader(dependencies.store, dependencies.blobs, dependencies.links);
+  return [
+    ...triggerRoutes(dependencies, reader),
+    ...applicationRoutes(dependencies),
+    ...environmentRoutes(dependencies),
+    ...credentialRoutes(dependencies),
+    ...runRoutes(dependencies, reader),
+    ...logRoutes(dependencies, reader),
+    ...gateRoutes(dependencies, reader),
+    ...serviceRoutes(dependencies, reader),
+  ];
+}
+
+function createFrame({ hosts, logger }: RouteDependencies): RequestHandler {
+  return (request, response, next) => {
+    const requestId = randomUUID();
+    const startedAt = performance.now();
+    response.locals['requestId'] = requestId;
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('Cache-Control', 'no-store');
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    response.on('finish', () => {
+      const fields = { requestId, method: request.method, path: request.path, status: response.statusCode };
+      logger.debug({ ...fields, ms: Math.round(performance.now() - startedAt) }, 'request answered');
+    });
+    checkHost(request, hosts);
+    next();
+  };
+}
+
+/** The token is checked before the body is read: who may not call cannot make Loam read. */
+function handlersOf(dependencies: RouteDependencies, route: Route, closing: AbortSignal): readonly RequestHandler[] {
+  const callers = new WeakMap<Request, Token>();
+  const limit = route.readsRawBody ? maxDeliveryBytes : maxBodyBytes;
+  return [
+    async (request, _response, next) => {
+      const token = await authenticate(dependencies.store.tokens, request, route.access);
+      if (token !== undefined) callers.set(request, token);
+      next();
+    },
+    // The body stays bytes: signatures are over what came, and there is one place that parses.
+    express.raw({ limit, type: () => true, inflate: false }),
+    async (request, response) => {
+      const answer = await route.run({
+        request,
+        response,
+        signal: AbortSignal.any([closing, untilClosed(response)]),
+        caller: () => callerOf(callers, request),
+      });
+      if (route.answer !== 'stream') response.status(route.status).json(answer);
+    },
+  ];
+}
+
+function callerOf(callers: WeakMap<Request, Token>, request: Request): Token {
+  const token = callers.get(request);
+  if (token === undefined) throw new DomainError('internal', 'This route has no caller');
+  return token;
+}
+
+function untilClosed(response: Response): AbortSignal {
+  const gone = new AbortController();
+  response.on('close', () => {
+    gone.abort();
+  });
+  return gone.signal;
+}

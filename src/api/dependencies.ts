@@ -1,0 +1,37 @@
+import type { BlobStore } from '../ports/blob-store.ts';
+import type { Git } from '../ports/git.ts';
+import type { LogStore } from '../ports/log-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { RunEngine } from '../ports/run-engine.ts';
+import type { Store } from '../ports/store.ts';
+import type { Receiver } from './receive.ts';
+import type { Links } from './view.ts';
+
+export interface ApiDependencies {
+  readonly store: Store;
+  /** Only asked whether it answers: starting and cancelling runs is the dispatcher's. */
+  readonly engine: Pick<RunEngine, 'isOpen'>;
+  readonly git: Git;
+  readonly blobs: Pick<BlobStore, 'read'>;
+  readonly logs: Pick<LogStore, 'read' | 'wait'>;
+  readonly logger: Logger;
+  readonly links: Links;
+  /** Tells the dispatcher to look into the database now. */
+  readonly wake: () => void;
+  /** Absolute path. */
+  readonly dataFolder: string;
+  /** Program and arguments of the hook, which gets the path of its settings as the last one; absolute paths. */
+  readonly hookCommand: readonly string[];
+  /** Names other than the loopback's under which the API may be called. */
+  readonly hosts: readonly string[];
+  /** Page of the error codes that every problem links to. */
+  readonly errorsDocument: string;
+  readonly version: string;
+  readonly jobCapacity: number;
+  readonly executorLimits: readonly string[];
+}
+
+/** What the routes get. */
+export interface RouteDependencies extends ApiDependencies {
+  readonly receive: Receiver;
+}

@@ -1,0 +1,59 @@
+import { mkdir, open, rename } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import type { ApplicationName } from '../core/model/ids.ts';
+import type { Secret } from '../ports/secret.ts';
+
+/** What the hook of an application reads; other programs that push deliveries may read it too. */
+export interface HookSettings {
+  readonly url: string;
+  readonly application: string;
+  readonly repository: string;
+  readonly trigger: string;
+  readonly secret: string;
+}
+
+export interface HookTarget {
+  readonly url: string;
+  readonly application: ApplicationName;
+  readonly repository: string;
+  readonly trigger: string;
+  readonly secret: Secret;
+}
+
+/** Writes `<data>/hooks/<application>.json`, readable by its owner only, in one step. Returns its path. */
+export async function writeHookSettings(dataFolder: string, target: HookTarget): Promise<string> {
+  const folder = path.join(dataFolder, 'hooks');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const settings: HookSettings = { ...target, secret: target.secret.reveal() };
+  const file = path.join(folder, `${target.application}.json`);
+  const fresh = path.join(folder, `.${randomUUID()}`);
+  const handle = await open(fresh, 'wx', 0o600);
+  try {
+    await handle.writeFile(`${JSON.stringify(settings, undefined, 2)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(fresh, file);
+  return file;
+}
+
+/** The text of the post-receive hook. The push is done when it runs: nothing in it may fail it. */
+export function makeHookScript(command: readonly string[], settingsFile: string): string {
+  const [program = '', ...args] = command;
+  const line = [program, ...args, settingsFile].map(quote).join(' ');
+  return `#!/bin/sh
+# Installed by Loam ("loam app add"): tells Loam of the push and shows how its run goes.
+if [ -x ${quote(program)} ]; then
+  ${line}
+else
+  echo 'loam: ${program.replaceAll("'", '')} is gone, so nobody was told of this push: run "loam app add" again' >&2
+fi
+exit 0
+`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,164 @@
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { DomainError } from '../core/errors.ts';
+import type { Problem } from '../core/errors.ts';
+import type { Role, Token } from '../ports/store.ts';
+import { parseJson } from './json.ts';
+
+/** From least to most: each role may do all that the ones before it may. */
+export const roles = ['viewer', 'developer', 'approver', 'admin'] as const satisfies readonly Role[];
+
+/** `public`: no token. `trigger`: the handler checks the signature of the trigger. */
+export type Access = Role | 'public' | 'trigger';
+
+export function mayUse(role: Role, access: Access): boolean {
+  return access === 'public' || access === 'trigger' || roles.indexOf(role) >= roles.indexOf(access);
+}
+
+export interface Call<Params, Query, Body> {
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** Who calls; throws on routes without a token. */
+  readonly caller: () => Token;
+  readonly request: Request;
+  readonly response: Response;
+  /** Aborts when the client goes away or the server closes. */
+  readonly signal: AbortSignal;
+}
+
+export type RawCall = Pick<Call<unknown, unknown, unknown>, 'caller' | 'request' | 'response' | 'signal'>;
+
+interface RouteHead {
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  /** With `{name}` for parameters, as OpenAPI writes them. */
+  readonly path: string;
+  readonly access: Access;
+  readonly summary: string;
+  /** Of a success. */
+  readonly status: 200 | 201 | 202;
+}
+
+export interface Route extends RouteHead {
+  readonly params: z.ZodType;
+  readonly query: z.ZodType;
+  readonly body: z.ZodType | undefined;
+  /** `stream`: the handler writes the response itself. `raw`: so does it read the body. */
+  readonly answer: z.ZodType | 'stream';
+  readonly readsRawBody: boolean;
+  readonly run: (call: RawCall) => Promise<unknown>;
+}
+
+interface RouteSpec<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Body extends z.ZodType,
+  Answer extends z.ZodType,
+> extends RouteHead {
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body | undefined;
+  readonly answer: Answer;
+  readonly handle: (call: Call<z.output<Params>, z.output<Query>, z.output<Body>>) => Promise<z.input<Answer>>;
+}
+
+const nothing = z.object({});
+type Nothing = typeof nothing;
+
+type Optional<Spec, Name extends keyof Spec> = Omit<Spec, Name> & Partial<Pick<Spec, Name>>;
+
+/** A row of the route table: checked input in, checked answer out. */
+export function defineRoute<
+  Answer extends z.ZodType,
+  Params extends z.ZodType = Nothing,
+  Query extends z.ZodType = Nothing,
+  Body extends z.ZodType = Nothing,
+>(spec: Optional<RouteSpec<Params, Query, Body, Answer>, 'params' | 'query' | 'body' | 'status'>): Route {
+  const { params = nothing, query = nothing, body } = spec;
+  return {
+    ...spec,
+    status: spec.status ?? 200,
+    params,
+    query,
+    body,
+    readsRawBody: false,
+    run: async (raw) => {
+      const input = checkInput({ params, query, body }, raw.request);
+      const answer = await spec.handle({
+        ...raw,
+        ...(input as { params: z.output<Params>; query: z.output<Query>; body: z.output<Body> }),
+      });
+      const checked = await spec.answer.safeParseAsync(answer);
+      if (!checked.success)
+        throw new DomainError('internal', 'The answer does not fit its schema', { cause: checked.error });
+      return checked.data;
+    },
+  };
+}
+
+interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends Omit<RouteHead, 'status'> {
+  readonly params: Params;
+  readonly query: Query;
+  readonly readsRawBody?: boolean;
+  readonly handle: (call: Call<z.output<Params>, z.output<Query>, undefined>) => Promise<void>;
+}
+
+/** A route that writes its response itself: texts, event streams, and the trigger, which must see the body before anybody parses it. */
+export function defineStream<Params extends z.ZodType = Nothing, Query extends z.ZodType = Nothing>(
+  spec: Optional<StreamSpec<Params, Query>, 'params' | 'query'>,
+): Route {
+  const { params = nothing, query = nothing } = spec;
+  return {
+    ...spec,
+    status: 200,
+    params,
+    query,
+    body: undefined,
+    readsRawBody: spec.readsRawBody ?? false,
+    answer: 'stream',
+    run: async (raw) => {
+      const input = checkInput({ params, query, body: undefined }, raw.request);
+      await spec.handle({
+        ...raw,
+        body: undefined,
+        ...(input as { params: z.output<Params>; query: z.output<Query> }),
+      });
+    },
+  };
+}
+
+interface InputSchemas {
+  readonly params: z.ZodType;
+  readonly query: z.ZodType;
+  readonly body: z.ZodType | undefined;
+}
+
+/** All problems of all three parts at once (I10). */
+function checkInput(schemas: InputSchemas, request: Request): Record<string, unknown> {
+  const problems: Problem[] = [];
+  const input: Record<string, unknown> = {};
+  for (const part of ['params', 'query', 'body'] as const) {
+    const schema = schemas[part];
+    if (schema === undefined) continue;
+    const result = schema.safeParse(part === 'body' ? readBody(request) : request[part]);
+    if (result.success) input[part] = result.data;
+    else problems.push(...result.error.issues.map((issue) => describeIssue(part, issue)));
+  }
+  const [first] = problems;
+  if (first === undefined) return input;
+  throw new DomainError('input-invalid', `${first.pointer}: ${first.message}`, { problems });
+}
+
+function describeIssue(part: string, issue: z.core.$ZodIssue): Problem {
+  const path = [part, ...issue.path].map((one) => String(one).replaceAll('~', '~0').replaceAll('/', '~1'));
+  return { pointer: `/${path.join('/')}`, message: issue.message };
+}
+
+function readBody(request: Request): unknown {
+  const body: unknown = request.body;
+  if (!Buffer.isBuffer(body) || body.length === 0) return {};
+  if (request.is('application/json') === false) {
+    throw new DomainError('input-invalid', 'Send the body as JSON, with the header content-type: application/json');
+  }
+  return parseJson(body);
+}

@@ -1,0 +1,272 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { DomainError } from '../../core/errors.ts';
+import { isSha, parseDigest, parseTaskName } from '../../core/model/ids.ts';
+import type { ApplicationName, Sha, TaskName } from '../../core/model/ids.ts';
+import { isTerminal, taskStatuses } from '../../core/model/status.ts';
+import type { Commit, GitSource } from '../../ports/git.ts';
+import type { RunRow } from '../../ports/store.ts';
+import { firstLine } from '../delivery.ts';
+import type { RouteDependencies } from '../dependencies.ts';
+import { serveEvents } from '../event-stream.ts';
+import { followRun, followRuns } from '../follow.ts';
+import { viewAnswer } from '../receive.ts';
+import { defineRoute, defineStream } from '../route.ts';
+import type { Route } from '../route.ts';
+import type { RunAddress, RunReader } from '../run-reader.ts';
+import {
+  ApplicationNameText,
+  PositiveNumber,
+  RunDetail,
+  RunView,
+  ShaText,
+  TaskNameText,
+  TriggerAnswer,
+  text,
+} from '../schema.ts';
+import { viewRun } from '../view.ts';
+import { requireApplication } from './applications.ts';
+
+const gitTimeoutMs = 60_000;
+const watchedRuns = 50;
+
+export const RunParams = z.object({ application: ApplicationNameText, number: PositiveNumber });
+export const RoundQuery = z.object({ round: PositiveNumber.optional() });
+
+export function addressOf(params: z.output<typeof RunParams>, query: z.output<typeof RoundQuery>): RunAddress {
+  return { ...params, round: query.round };
+}
+
+const ListQuery = z.object({
+  application: ApplicationNameText.optional(),
+  status: z.enum(taskStatuses).optional(),
+  limit: PositiveNumber.pipe(z.int().max(200)).default(20),
+  /** Number of a run of that application: only older ones. */
+  before: PositiveNumber.optional(),
+});
+
+export function runRoutes(dependencies: RouteDependencies, reader: RunReader): readonly Route[] {
+  const { store, links } = dependencies;
+  const runPath = '/v1/runs/{application}/{number}';
+  return [
+    defineRoute({
+      method: 'get',
+      path: '/v1/runs',
+      access: 'viewer',
+      summary: 'Lists the runs, newest first',
+      query: ListQuery,
+      answer: z.object({ runs: z.array(RunView) }),
+      handle: async ({ query }) => ({ runs: await listRuns(dependencies, reader, query) }),
+    }),
+    defineStream({
+      method: 'get',
+      path: '/v1/events',
+      access: 'viewer',
+      summary: 'The newest runs and each change among them, as server-sent events',
+      query: z.object({ application: ApplicationNameText.optional() }),
+      handle: async ({ query, response, signal }) => {
+        const filter = {
+          ...(query.application !== undefined && { application: query.application }),
+          limit: watchedRuns,
+        };
+        const read = async (): Promise<RunView[]> => (await store.runs.list(filter)).map((row) => viewRun(links, row));
+        await serveEvents(response, signal, (stream) => followRuns(read, stream));
+      },
+    }),
+    defineRoute({
+      method: 'get',
+      path: runPath,
+      access: 'viewer',
+      summary: 'Shows a run: its tasks, attempts and gates',
+      params: RunParams,
+      query: RoundQuery,
+      answer: RunDetail,
+      handle: async ({ params, query }) => reader.detail((await reader.require(addressOf(params, query))).id),
+    }),
+    defineStream({
+      method: 'get',
+      path: `${runPath}/events`,
+      access: 'viewer',
+      summary: 'A run and each change of it until its end, as server-sent events',
+      params: RunParams,
+      query: RoundQuery,
+      handle: async ({ params, query, response, signal }) => {
+        const { id } = await reader.require(addressOf(params, query));
+        await serveEvents(response, signal, (stream) => followRun(reader, id, stream));
+      },
+    }),
+    ...runActions(dependencies, reader, runPath),
+  ];
+}
+
+function runActions(dependencies: RouteDependencies, reader: RunReader, runPath: string): readonly Route[] {
+  const { store, links, wake } = dependencies;
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/applications/{application}/runs',
+      access: 'developer',
+      summary: 'Starts a run of a branch or of a commit; the header idempotency-key makes it safe to repeat',
+      status: 202,
+      params: z.object({ application: ApplicationNameText }),
+      body: z.strictObject({ ref: text(300).min(1).optional(), commit: ShaText.optional() }),
+      answer: TriggerAnswer,
+      handle: ({ params, body, caller, request, signal }) => {
+        const key = z.string().min(1).max(150).safeParse(request.headers['idempotency-key']).data ?? randomUUID();
+        return triggerByHand(dependencies, { ...params, ...body, key, by: caller().name }, signal);
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: `${runPath}/cancel`,
+      access: 'developer',
+      summary: 'Asks a run to end',
+      status: 202,
+      params: RunParams,
+      answer: RunView,
+      handle: async ({ params, caller }) => {
+        const row = await reader.require(addressOf(params, {}));
+        if (isTerminal(row.status))
+          throw new DomainError('run-ended', `The run ${row.id} has ended already: ${row.status}`);
+        const asked = await store.runs.requestCancel(row.id, caller().name);
+        wake();
+        return viewRun(links, asked);
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: `${runPath}/retry`,
+      access: 'developer',
+      summary: 'Runs again what did not succeed, or from a task on; all else is kept',
+      status: 202,
+      params: RunParams,
+      body: z.strictObject({ from: TaskNameText.optional() }),
+      answer: RunView,
+      handle: async ({ params, body }) => {
+        const row = await reader.require(addressOf(params, {}));
+        if (!isTerminal(row.status))
+          throw new DomainError('run-not-ended', `The run ${row.id} has not ended yet: ${row.status}`);
+        const again = body.from === undefined ? [] : await tasksFrom(reader, row, body.from);
+        const next = await store.runs.newRound(row.id, again);
+        wake();
+        return viewRun(links, next);
+      },
+    }),
+  ];
+}
+
+async function listRuns(
+  dependencies: RouteDependencies,
+  reader: RunReader,
+  query: z.output<typeof ListQuery>,
+): Promise<RunView[]> {
+  const { application, status, limit, before } = query;
+  if (before !== undefined && application === undefined) {
+    throw new DomainError(
+      'input-invalid',
+      'The query before needs application: run numbers are counted per application',
+    );
+  }
+  if (application !== undefined) await requireApplication(dependencies, application);
+  const oldest =
+    before === undefined || application === undefined
+      ? undefined
+      : await reader.require({ application, number: before, round: undefined });
+  const rows = await dependencies.store.runs.list({
+    limit,
+    ...(application !== undefined && { application }),
+    ...(status !== undefined && { status }),
+    ...(oldest !== undefined && { before: oldest.id }),
+  });
+  return rows.map((row) => viewRun(dependencies.links, row));
+}
+
+/** The task and all that needs it, directly or not. */
+async function tasksFrom(reader: RunReader, row: RunRow, from: TaskName): Promise<readonly TaskName[]> {
+  const plan = await reader.plan(row);
+  const tasks = plan?.graph.tasks ?? [];
+  if (!tasks.some((task) => task.name === from))
+    throw new DomainError('task-unknown', `The run ${row.id} has no task "${from}"`);
+  const again = new Set<string>([from]);
+  // Tasks stand after all of their needs: one pass finds them all.
+  for (const task of tasks) if (task.needs.some((need) => again.has(need))) again.add(task.name);
+  return [...again].map(parseTaskName);
+}
+
+interface ManualTrigger {
+  readonly application: ApplicationName;
+  readonly ref?: string | undefined;
+  readonly commit?: Sha | undefined;
+  readonly key: string;
+  readonly by: string;
+}
+
+async function triggerByHand(
+  dependencies: RouteDependencies,
+  trigger: ManualTrigger,
+  signal: AbortSignal,
+): Promise<TriggerAnswer> {
+  const { store, links, logger, wake } = dependencies;
+  const application = await requireApplication(dependencies, trigger.application);
+  const source: GitSource = {
+    application: application.name,
+    repositoryUrl: application.repositoryUrl,
+    local: application.local,
+  };
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(gitTimeoutMs)]);
+  const { ref, sha } = await findHead(dependencies, source, trigger, limit);
+  const commit = await readCommit(dependencies, source, sha, limit);
+  const deliveryId = `manual-${createHash('sha256').update(`${trigger.by}\n${trigger.key}`).digest('hex').slice(0, 32)}`;
+  const answer = await store.deliveries.receive({
+    application: application.name,
+    source: 'manual',
+    deliveryId,
+    bodyDigest: parseDigest(`sha256:${createHash('sha256').update(deliveryId).digest('hex')}`),
+    push: {
+      ref,
+      before: undefined,
+      after: sha,
+      pushedAtMs: Date.now(),
+      message: firstLine(commit.subject),
+      author: firstLine(commit.author),
+    },
+    ignored: undefined, // a person asked for it: branch filters are for pushes
+  });
+  wake();
+  logger.info({ application: application.name, by: trigger.by, ref, commit: sha }, 'run asked for');
+  return viewAnswer(links, answer);
+}
+
+async function readCommit(
+  { git }: RouteDependencies,
+  source: GitSource,
+  sha: Sha,
+  signal: AbortSignal,
+): Promise<Commit> {
+  await git.fetch(source, sha, signal);
+  return git.commit(source, sha, signal);
+}
+
+async function findHead(
+  { git }: RouteDependencies,
+  source: GitSource,
+  { ref, commit }: ManualTrigger,
+  signal: AbortSignal,
+): Promise<{ readonly ref: string; readonly sha: Sha }> {
+  const names = ref === undefined ? ['refs/heads/main', 'refs/heads/master'] : [fullRef(ref)];
+  if (commit !== undefined) return { ref: names[0] ?? 'refs/heads/main', sha: commit };
+  for (const name of names) {
+    const sha = await git.head(source, name, signal);
+    if (sha !== undefined && isSha(sha)) return { ref: name, sha };
+  }
+  throw new DomainError(
+    'commit-missing',
+    `The repository has no ${names.join(' and no ')}: push first, or name another branch`,
+  );
+}
+
+function fullRef(ref: string): string {
+  const full = ref.startsWith('refs/') ? ref : `refs/heads/${ref}`;
+  if (/^refs\/[^\p{Cc}\s~^:?*[\\]+$/u.test(full) && !full.includes('..')) return full;
+  throw new DomainError('input-invalid', `"${ref.slice(0, 80)}" is not the name of a branch`);
+}
