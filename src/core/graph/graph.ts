@@ -84,4 +84,10 @@ export interface ApprovalTask extends TaskBase {
 
 export type CompiledTask = RepoJobTask | BuildImageTask | GenerateTemplateTask | DeployStackTask | ApprovalTask;
 export type TaskType = CompiledTask['type'];
-export const taskTypes = ['repo_job', 'build_image', 'generate_template', 'deploy_stack', 'approval'] as const satisfies readonly TaskType[];
+export const taskTypes = [
+  'repo_job',
+  'build_image',
+  'generate_template',
+  'deploy_stack',
+  'approval',
+] as const satisfies readonly TaskType[];

@@ -1,0 +1,274 @@
+import type { z } from 'zod';
+import type { DraftOutput, DraftTask } from '../../graph/draft.ts';
+import type { CompiledTask, Network, Rerun, Value } from '../../graph/graph.ts';
+import { taskTypes } from '../../graph/graph.ts';
+import { jsonPointer } from '../../graph/json-pointer.ts';
+import { quote, suggestName } from '../../graph/nearest-name.ts';
+import { isTaskName } from '../../model/ids.ts';
+import type { ApplicationName, EnvironmentName, TaskName } from '../../model/ids.ts';
+import type { PlanReader } from './reader.ts';
+import { isMapping } from './reader.ts';
+import { task as taskSchema, tasks } from './schema.ts';
+import { outputOf, toMs, toOutput } from './values.ts';
+import type { Duration, Retry } from './values.ts';
+
+/** What the plan's `defaults` say for jobs and builds. */
+export interface TaskDefaults {
+  readonly timeout: Duration | undefined;
+  readonly retry: Retry | undefined;
+  readonly network: Network | undefined;
+  readonly env: Readonly<Record<string, Value>>;
+}
+
+export interface TaskContext {
+  readonly reader: PlanReader;
+  readonly defaults: TaskDefaults;
+  /** Names of all applications that the plan writes, right or wrong. */
+  readonly applications: readonly string[];
+}
+
+type Written = z.infer<typeof taskSchema>;
+type WrittenOf<Type extends Written['type']> = Extract<Written, { readonly type: Type }>;
+type Common = Pick<CompiledTask, 'name' | 'needs' | 'timeoutMs' | 'maxAttempts' | 'retryDelayMs' | 'rerun'>;
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+const timeoutsMs = {
+  repo_job: { usual: hourMs, most: 7 * dayMs },
+  build_image: { usual: hourMs, most: 7 * dayMs },
+  generate_template: { usual: 300_000, most: dayMs },
+  deploy_stack: { usual: 900_000, most: dayMs },
+  approval: { usual: 7 * dayMs, most: 90 * dayMs },
+} as const;
+
+const reruns: Readonly<Record<Written['type'], Rerun>> = {
+  repo_job: 'restart',
+  build_image: 'restart',
+  generate_template: 'restart',
+  deploy_stack: 'resume',
+  approval: 'resume',
+};
+
+function describeMs(ms: number): string {
+  return ms % dayMs === 0 ? `${String(ms / dayMs)}d` : `${String(ms / hourMs)}h`;
+}
+
+function readMs(reader: PlanReader, path: readonly string[], written: Duration, mostMs: number): number {
+  const ms = toMs(written);
+  if (ms > mostMs) {
+    const limit = describeMs(mostMs);
+    reader.report(
+      'value-invalid',
+      path,
+      `${quote(path.slice(1).join('.'))} is longer than ${limit}`,
+      `Write ${limit} or less.`,
+    );
+  }
+  return ms;
+}
+
+function readRetry(
+  reader: PlanReader,
+  path: readonly string[],
+  written: Retry | undefined,
+): Pick<Common, 'maxAttempts' | 'retryDelayMs'> {
+  if (written === undefined) return { maxAttempts: 1, retryDelayMs: 0 };
+  if (typeof written === 'number') return { maxAttempts: written + 1, retryDelayMs: 0 };
+  const { attempts, delay } = written;
+  const retryDelayMs = delay === undefined ? 0 : readMs(reader, [...path, 'delay'], delay, hourMs);
+  return { maxAttempts: attempts + 1, retryDelayMs };
+}
+
+function isJob(written: Written): written is WrittenOf<'repo_job'> | WrittenOf<'build_image'> {
+  return written.type === 'repo_job' || written.type === 'build_image';
+}
+
+function readCommon({ reader, defaults }: TaskContext, name: TaskName, written: Written): Common {
+  const path = ['workflow', name];
+  const { usual, most } = timeoutsMs[written.type];
+  const timeout = written.timeout ?? (isJob(written) ? defaults.timeout : undefined);
+  const where = written.timeout === undefined ? ['defaults', 'timeout'] : [...path, 'timeout'];
+  const own: { retry?: Retry | undefined; rerun?: Rerun | undefined } = written.type === 'approval' ? {} : written;
+  const retry = own.retry ?? (isJob(written) ? defaults.retry : undefined);
+  return {
+    name,
+    needs: [],
+    timeoutMs: timeout === undefined ? usual : readMs(reader, where, timeout, most),
+    ...readRetry(reader, own.retry === undefined ? ['defaults', 'retry'] : [...path, 'retry'], retry),
+    rerun: own.rerun ?? reruns[written.type],
+  };
+}
+
+/** The application that a task names, or the only one of the plan. */
+function readApplicationName(
+  context: TaskContext,
+  name: TaskName,
+  written: string | undefined,
+): ApplicationName | undefined {
+  if (written !== undefined) return written as ApplicationName;
+  const [only, ...others] = context.applications;
+  if (only !== undefined && others.length === 0) return only as ApplicationName;
+  const remedy =
+    only === undefined
+      ? 'Add it under `applications`.'
+      : `Add \`application:\` with one of ${context.applications.slice(0, 10).map(quote).join(', ')}.`;
+  context.reader.report(
+    'application-missing',
+    ['workflow', name],
+    `task ${quote(name)} does not say which application it means`,
+    remedy,
+  );
+  return undefined;
+}
+
+function readEnv(
+  context: TaskContext,
+  name: TaskName,
+  written: WrittenOf<'repo_job'>['env'],
+): Readonly<Record<string, Value>> {
+  return { ...context.defaults.env, ...context.reader.values(['workflow', name, 'env'], written) };
+}
+
+function readNetwork(context: TaskContext, written: Network | undefined): Network {
+  return written ?? context.defaults.network ?? 'egress';
+}
+
+function readCommand(context: TaskContext, name: TaskName, cmd: string): string {
+  return context.reader.command(['workflow', name, 'cmd'], cmd);
+}
+
+function readJob(context: TaskContext, common: Common, written: WrittenOf<'repo_job'>): CompiledTask {
+  const { name } = common;
+  const cmd = readCommand(context, name, written.cmd);
+  const env = readEnv(context, name, written.env);
+  return { ...common, type: 'repo_job', cmd, env, network: readNetwork(context, written.network) };
+}
+
+function readBuild(context: TaskContext, common: Common, written: WrittenOf<'build_image'>): CompiledTask | undefined {
+  const { name } = common;
+  const application = readApplicationName(context, name, written.application);
+  const cmd = written.cmd === undefined ? undefined : readCommand(context, name, written.cmd);
+  const env = readEnv(context, name, written.env);
+  if (application === undefined) return undefined;
+  return { ...common, type: 'build_image', application, cmd, env, network: readNetwork(context, written.network) };
+}
+
+function readImage(written: WrittenOf<'generate_template'>['image']): Value | undefined {
+  if (written === undefined) return undefined;
+  return typeof written === 'string' ? { literal: written } : { output: toOutput(written.get_output) };
+}
+
+function readTemplate(
+  context: TaskContext,
+  common: Common,
+  written: WrittenOf<'generate_template'>,
+): CompiledTask | undefined {
+  const application = readApplicationName(context, common.name, written.application);
+  if (application === undefined) return undefined;
+  const environment = written.environment as EnvironmentName | undefined;
+  return { ...common, type: 'generate_template', application, environment, image: readImage(written.image) };
+}
+
+function readByType(context: TaskContext, common: Common, written: Written): CompiledTask | undefined {
+  switch (written.type) {
+    case 'repo_job':
+      return readJob(context, common, written);
+    case 'build_image':
+      return readBuild(context, common, written);
+    case 'generate_template':
+      return readTemplate(context, common, written);
+    case 'deploy_stack': {
+      const template = { output: toOutput(written.template.get_output) };
+      return {
+        ...common,
+        type: 'deploy_stack',
+        environment: written.environment as EnvironmentName,
+        template,
+        readers: [],
+      };
+    }
+    case 'approval':
+      return { ...common, type: 'approval', environment: written.environment as EnvironmentName, covers: [] };
+  }
+}
+
+function findOutputs(path: readonly string[], task: CompiledTask): readonly DraftOutput[] {
+  switch (task.type) {
+    case 'repo_job':
+    case 'build_image':
+      return Object.entries(task.env).flatMap(([key, value]) =>
+        outputOf(value, jsonPointer([...path, 'env', key]), 'variable'),
+      );
+    case 'generate_template':
+      return outputOf(task.image, jsonPointer([...path, 'image']), 'image');
+    case 'deploy_stack':
+      return outputOf(task.template, jsonPointer([...path, 'template']), 'template');
+    case 'approval':
+      return [];
+  }
+}
+
+function readDependsOn(path: readonly string[], written: Written['depends_on']): DraftTask['dependsOn'] {
+  if (written === undefined) return [];
+  if (typeof written === 'string') return [{ name: written, pointer: jsonPointer([...path, 'depends_on']) }];
+  return written.map((name, index) => ({ name, pointer: jsonPointer([...path, 'depends_on', index]) }));
+}
+
+function isTaskType(type: unknown): type is keyof typeof tasks {
+  return taskTypes.some((one) => one === type);
+}
+
+function checkType(
+  reader: PlanReader,
+  path: readonly string[],
+  title: string,
+  raw: unknown,
+): keyof typeof tasks | undefined {
+  if (!isMapping(raw)) {
+    reader.report(
+      'value-invalid',
+      path,
+      `${title} is not a mapping`,
+      'Write its keys below it, such as `type: repo_job`.',
+    );
+    return undefined;
+  }
+  const type = Object.hasOwn(raw, 'type') ? raw['type'] : undefined;
+  if (isTaskType(type)) return type;
+  if (type === undefined) {
+    reader.report('key-missing', path, `${title} has no type`, `Add \`type:\` with one of ${taskTypes.join(', ')}.`);
+  } else {
+    reader.report(
+      'type-unknown',
+      [...path, 'type'],
+      `${title} has an unknown type`,
+      suggestName(typeof type === 'string' ? type : '', taskTypes),
+    );
+  }
+  return undefined;
+}
+
+/** One entry of `workflow`; undefined when it is wrong, which is reported. */
+export function readTask(context: TaskContext, name: string, raw: unknown): DraftTask | undefined {
+  const { reader } = context;
+  const path = ['workflow', name];
+  const title = `task ${quote(name)}`;
+  const isNamed = isTaskName(name);
+  if (!isNamed) {
+    const remedy = 'Write letters, digits, hyphens and underscores, at most 60, beginning with a letter.';
+    reader.report('name-invalid', path, `${quote(name)} is not an allowed name of a task`, remedy);
+  }
+  const type = checkType(reader, path, title, raw);
+  if (type === undefined) return undefined;
+  const written = reader.check({ path, title, keys: Object.keys(tasks[type].shape) }, taskSchema, raw);
+  if (written === undefined || !isNamed) return undefined;
+  const task = readByType(context, readCommon(context, name, written), written);
+  if (task === undefined) return undefined;
+  return {
+    pointer: jsonPointer(path),
+    task,
+    dependsOn: readDependsOn(path, written.depends_on),
+    outputs: findOutputs(path, task),
+  };
+}
