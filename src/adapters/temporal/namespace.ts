@@ -1,8 +1,8 @@
 import { Connection } from '@temporalio/client';
-import { google, temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto'; // CommonJS whose named exports Node cannot see
 import { DomainError } from '../../core/errors.ts';
 
-const { IndexedValueType } = temporal.api.enums.v1;
+const { IndexedValueType } = proto.temporal.api.enums.v1;
 
 /** What the lists of the Temporal UI can be filtered by. Wire format: add, never rename. */
 export const searchAttributes = {
@@ -108,8 +108,8 @@ async function raiseRetention(connection: Connection, namespace: string): Promis
   });
 }
 
-function retention(): google.protobuf.Duration {
-  return google.protobuf.Duration.fromObject({ seconds: retentionDays * 86_400 });
+function retention(): proto.google.protobuf.Duration {
+  return proto.google.protobuf.Duration.fromObject({ seconds: retentionDays * 86_400 });
 }
 
 function codeOf(error: unknown): number | undefined {

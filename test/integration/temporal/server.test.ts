@@ -1,12 +1,14 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { retentionDays, searchAttributes } from '../../../src/adapters/temporal/namespace.ts';
 import { findDevServer, startDevServer } from '../../../src/adapters/temporal/server.ts';
 import type { DevServer, DevServerOptions } from '../../../src/adapters/temporal/server.ts';
-import { freePort } from '../../../src/adapters/temporal/port.ts';
+import { freePort, isListening } from '../../../src/adapters/temporal/port.ts';
 
 let folder: string;
 let started: DevServer[];
@@ -68,7 +70,7 @@ describe('startDevServer', () => {
     await server.stop();
     await server.stop();
 
-    expect(() => process.kill(server.pid, 0)).toThrow('ESRCH');
+    await vi.waitFor(() => expect(() => process.kill(server.pid, 0)).toThrow('ESRCH'));
     expect(await findDevServer(folder)).toBeUndefined();
   });
 
@@ -80,6 +82,34 @@ describe('startDevServer', () => {
 
     await expect(other).rejects.toMatchObject({ code: 'temporal-unavailable' });
     await expect(other).rejects.toThrow(/LOAM_TEMPORAL_PORT/);
+  });
+
+  it('ends in tests with the process that started it, also when that is killed', async () => {
+    const module = path.resolve(import.meta.dirname, '../../../src/adapters/temporal/server.ts');
+    const options = {
+      program: inject('temporalProgram'),
+      folder,
+      namespace: 'loam',
+      port: 0,
+      uiPort: 0,
+      forTests: true,
+    };
+    const script = `const { startDevServer } = await import(${JSON.stringify(module)});
+      const server = await startDevServer(${JSON.stringify(options)});
+      console.log(server.address); setInterval(() => 0, 1000);`;
+    const parent = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const port = Number(line.toString().trim().split(':').at(-1));
+
+    parent.kill('SIGKILL');
+
+    await vi.waitFor(async () => expect(await isListening(port)).toBe(false), { timeout: 15_000, interval: 50 });
+    await vi.waitFor(async () => expect(await findDevServer(folder)).toBeUndefined(), {
+      timeout: 15_000,
+      interval: 50,
+    });
   });
 
   it('shows the end of the log when the program does not start a server', async () => {

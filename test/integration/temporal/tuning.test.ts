@@ -50,7 +50,10 @@ async function measureHop(code: string, withoutTuning: boolean): Promise<number>
 }
 
 it('the start flags have their effect: a hop of a chain costs a fraction of what it costs without them', async () => {
-  const { code } = await bundleWorkflowCode({ workflowsPath: path.resolve(import.meta.dirname, 'chain.workflow.ts'), logger });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: path.resolve(import.meta.dirname, 'chain.workflow.ts'),
+    logger,
+  });
 
   const [tuned, untuned] = [await measureHop(code, false), await measureHop(code, true)];
 
