@@ -57,6 +57,12 @@ export const staticChecks: readonly Check[] = [
     ],
     remedy: 'CONVENTIONS.md, section 1, says who may import whom',
   },
+  {
+    name: 'modules',
+    title: 'Every module loads under plain Node',
+    commands: [['node', '--experimental-vm-modules', '--no-warnings', 'scripts/check-modules.ts']],
+    remedy: 'import types with `type`; take names that Node cannot see from the default import of the package',
+  },
   { name: 'dead-code', title: 'Dead code (knip)', commands: [['knip']], remedy: 'delete what nobody uses' },
   {
     name: 'bundle',
