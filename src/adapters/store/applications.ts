@@ -1,0 +1,117 @@
+import { DomainError } from '../../core/errors.ts';
+import type { ApplicationName } from '../../core/model/ids.ts';
+import type { Application, ApplicationStore } from '../../ports/store.ts';
+import type { Secret } from '../../ports/secret.ts';
+import type { Database } from './database.ts';
+import type { ApplicationTable } from './tables.ts';
+import { checkedText, fromJson, toFlag, toJson } from './values.ts';
+
+function toApplication(row: ApplicationTable): Application {
+  return {
+    name: row.name,
+    repositoryUrl: row.repositoryUrl,
+    local: row.local === 1,
+    branches: fromJson(row.branches) as readonly string[],
+    trigger: row.trigger,
+    createdAtMs: row.createdAtMs,
+  };
+}
+
+function secretContext(name: ApplicationName): string {
+  return `application/${name}/trigger`;
+}
+
+export function unknownApplication(name: ApplicationName): DomainError {
+  return new DomainError(
+    'application-unknown',
+    `there is no application "${name}"; "loam app list" names those that are`,
+  );
+}
+
+export class SqlApplicationStore implements ApplicationStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async add(application: Omit<Application, 'createdAtMs'>, triggerSecret: Secret): Promise<Application> {
+    // With an empty secret anybody could sign.
+    if (triggerSecret.reveal() === '')
+      throw new DomainError('input-invalid', 'the secret of a trigger must not be empty');
+    const row: ApplicationTable = {
+      name: application.name,
+      repositoryUrl: checkedText(application.repositoryUrl, 'the URL of the repository', 2_000),
+      local: toFlag(application.local),
+      branches: toJson(application.branches),
+      trigger: checkedText(application.trigger, 'the id of the trigger', 100),
+      triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), secretContext(application.name)),
+      lastRun: 0,
+      createdAtMs: this.#database.now(),
+    };
+    const added = await this.#database.write((db) =>
+      db
+        .insertInto('applications')
+        .values(row)
+        .onConflict((conflict) => conflict.doNothing())
+        .returningAll()
+        .executeTakeFirst(),
+    );
+    if (added === undefined)
+      throw new DomainError('application-exists', `the application "${row.name}" exists already`);
+    return toApplication(added);
+  }
+
+  async get(name: ApplicationName): Promise<Application | undefined> {
+    const row = await this.#row(name);
+    return row && toApplication(row);
+  }
+
+  async list(): Promise<readonly Application[]> {
+    const rows = await this.#database.read((db) => db.selectFrom('applications').selectAll().orderBy('name').execute());
+    return rows.map(toApplication);
+  }
+
+  async update(name: ApplicationName, change: Parameters<ApplicationStore['update']>[1]): Promise<Application> {
+    const { branches, repositoryUrl } = change;
+    const row = await this.#database.write((db) =>
+      db
+        .updateTable('applications')
+        .set({
+          name,
+          ...(branches && { branches: toJson(branches) }),
+          ...(repositoryUrl !== undefined && {
+            repositoryUrl: checkedText(repositoryUrl, 'the URL of the repository', 2_000),
+          }),
+        })
+        .where('name', '=', name)
+        .returningAll()
+        .executeTakeFirst(),
+    );
+    if (row === undefined) throw unknownApplication(name);
+    return toApplication(row);
+  }
+
+  async byTrigger(trigger: string): ReturnType<ApplicationStore['byTrigger']> {
+    const row = await this.#database.read((db) =>
+      db.selectFrom('applications').selectAll().where('trigger', '=', trigger).executeTakeFirst(),
+    );
+    return row && { application: toApplication(row), secret: this.#openSecret(row) };
+  }
+
+  async triggerSecret(name: ApplicationName): Promise<Secret> {
+    const row = await this.#row(name);
+    if (row === undefined) throw unknownApplication(name);
+    return this.#openSecret(row);
+  }
+
+  async #row(name: ApplicationName): Promise<ApplicationTable | undefined> {
+    return this.#database.read((db) =>
+      db.selectFrom('applications').selectAll().where('name', '=', name).executeTakeFirst(),
+    );
+  }
+
+  #openSecret(row: ApplicationTable): Secret {
+    return this.#database.secretBox.open(row.triggerSecret, secretContext(row.name));
+  }
+}

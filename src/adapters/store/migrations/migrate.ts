@@ -1,0 +1,17 @@
+import type { Kysely } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import { createFirstTables } from './0001-first.ts';
+
+/** Only forward. Imported, not read from the folder: they also ship compiled. */
+const migrations: Readonly<Record<string, Migration>> = {
+  '0001-first': { up: createFirstTables },
+};
+
+/** Brings the tables up to date, all or nothing. The transaction holds the write lock: of several processes that start at once, one migrates and the rest wait. */
+export async function migrate<T>(db: Kysely<T>): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    const provider = { getMigrations: () => Promise.resolve({ ...migrations }) };
+    const { error } = await new Migrator({ db: transaction, provider }).migrateToLatest();
+    if (error !== undefined) throw error instanceof Error ? error : new Error('a migration failed', { cause: error });
+  });
+}

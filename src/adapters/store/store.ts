@@ -1,0 +1,50 @@
+import type { Logger } from '../../ports/logger.ts';
+import type { SecretBox } from '../../ports/secret.ts';
+import type { Store } from '../../ports/store.ts';
+import { SqlApplicationStore } from './applications.ts';
+import { Database } from './database.ts';
+import { SqlDeliveryStore } from './deliveries.ts';
+import { SqlEnvironmentStore, type PickFrontPort } from './environments.ts';
+import { SqlGateStore } from './gates.ts';
+import { SqlLogPositionStore } from './logs.ts';
+import { SqlReleaseStore } from './releases.ts';
+import { SqlRunStore } from './runs.ts';
+import { SqlSecretStore } from './secrets.ts';
+import { SqlTaskStore } from './tasks.ts';
+import { SqlTokenStore } from './tokens.ts';
+import { SqlTrustStore } from './trusts.ts';
+
+export interface StoreOptions {
+  /** Made when it is missing; several processes share it. */
+  readonly file: string;
+  readonly secretBox: SecretBox;
+  readonly pickFrontPort: PickFrontPort;
+  readonly logger?: Logger;
+  readonly now?: () => number;
+}
+
+/** Opens the database and brings its tables up to date. Throws `store-unavailable`. */
+export async function createStore({ file, secretBox, pickFrontPort, logger, now }: StoreOptions): Promise<Store> {
+  const database = new Database({ file, secretBox, now: now ?? Date.now });
+  try {
+    await database.migrate();
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  logger?.debug({ file }, 'database opened');
+  return {
+    applications: new SqlApplicationStore(database),
+    environments: new SqlEnvironmentStore(database, pickFrontPort),
+    deliveries: new SqlDeliveryStore(database),
+    runs: new SqlRunStore(database),
+    tasks: new SqlTaskStore(database),
+    gates: new SqlGateStore(database),
+    releases: new SqlReleaseStore(database),
+    trusts: new SqlTrustStore(database),
+    secrets: new SqlSecretStore(database),
+    tokens: new SqlTokenStore(database),
+    logs: new SqlLogPositionStore(database),
+    close: () => database.close(),
+  };
+}
