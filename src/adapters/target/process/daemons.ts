@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DomainError } from '../../../core/errors.ts';
+import { askFront } from './front/front-client.ts';
+import type { FrontStatus } from './front/front-status.ts';
+import type { KeeperSpec } from './keeper/keeper-spec.ts';
+import { readReplicaState } from './keeper/replica-state.ts';
+import type { ReplicaState } from './keeper/replica-state.ts';
+import { frontFolder } from './layout.ts';
+import { isRunning } from './process-identity.ts';
+
+export interface DaemonPrograms {
+  readonly nodePath: string;
+  /** Folder of front.ts and keeper.ts. */
+  readonly mainFolder: string;
+}
+
+const startMs = 15_000;
+const pollMs = 20;
+
+/** Starts the front unless one answers. Returns when it answers; may run concurrently, the front itself sees to it that it is one. */
+export async function ensureFront(data: string, programs: DaemonPrograms): Promise<FrontStatus> {
+  const running = await askFront(data);
+  if (running !== undefined) return running;
+  await mkdir(frontFolder(data), { recursive: true });
+  const log = path.join(data, 'processes', 'front.log');
+  const hasEnded = await startDaemon(programs, 'front.ts', data, log, '');
+  const end = performance.now() + startMs;
+  while (performance.now() < end) {
+    const status = await askFront(data);
+    if (status !== undefined) return status;
+    if (hasEnded() && performance.now() > end - startMs / 2) break;
+    await delay(pollMs);
+  }
+  throw new DomainError('internal', `the front did not start; its log is ${log}`);
+}
+
+/** Starts the keeper of a replica unless one runs. Returns when a keeper has the replica. */
+export async function ensureKeeper(
+  programs: DaemonPrograms,
+  replicaFolder: string,
+  openSpec: () => KeeperSpec,
+): Promise<void> {
+  if (await hasKeeper(replicaFolder)) return;
+  await mkdir(replicaFolder, { recursive: true });
+  const log = path.join(replicaFolder, 'keeper.log');
+  const before = await readReplicaState(replicaFolder);
+  await startDaemon(programs, 'keeper.ts', replicaFolder, log, JSON.stringify(openSpec()));
+  const end = performance.now() + startMs;
+  while (performance.now() < end) {
+    const state = await readReplicaState(replicaFolder);
+    if (state !== undefined && isNew(state, before)) return;
+    await delay(pollMs);
+  }
+  throw new DomainError('internal', `the keeper of a replica did not start; its log is ${log}`);
+}
+
+export async function hasKeeper(replicaFolder: string): Promise<boolean> {
+  const state = await readReplicaState(replicaFolder);
+  return state !== undefined && isRunning(state.keeper);
+}
+
+function isNew(state: ReplicaState, before: ReplicaState | undefined): boolean {
+  const isSame = before?.keeper.pid === state.keeper.pid && before.keeper.startTime === state.keeper.startTime;
+  return !isSame || isRunning(state.keeper);
+}
+
+/** Detached: it outlives its starter, and no signal to the starter's group reaches it. Returns whether it has ended already. */
+async function startDaemon(
+  programs: DaemonPrograms,
+  file: string,
+  argument: string,
+  log: string,
+  input: string,
+): Promise<() => boolean> {
+  await mkdir(path.dirname(log), { recursive: true });
+  const output = await open(log, 'a', 0o600);
+  try {
+    const child = spawn(programs.nodePath, [path.join(programs.mainFolder, file), argument], {
+      cwd: '/',
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+      detached: true,
+      stdio: ['pipe', output.fd, output.fd],
+    });
+    let hasEnded = false;
+    child.once('exit', () => (hasEnded = true));
+    child.once('error', () => (hasEnded = true));
+    child.stdin?.on('error', () => undefined); // it ended before it read; its log says why
+    child.stdin?.end(input);
+    child.unref();
+    return () => hasEnded;
+  } finally {
+    await output.close();
+  }
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+
+/** Who a process is: a pid alone is given away again after its end. */
+export const ProcessIdentity = z.object({
+  pid: z.int().positive(),
+  /** Field 22 of /proc/<pid>/stat. */
+  startTime: z.string(),
+});
+export type ProcessIdentity = Readonly<z.infer<typeof ProcessIdentity>>;
+
+/** Parent and start time of a process that runs; a zombie counts as gone. */
+export function readStat(pid: number): { readonly parent: number; readonly startTime: string } | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined;
+  }
+  const [state, parent, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name in parentheses may hold anything
+  const startTime = rest[17];
+  return state === 'Z' || startTime === undefined ? undefined : { parent: Number(parent), startTime };
+}
+
+/** Undefined when no such process runs. */
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const stat = readStat(pid);
+  return stat === undefined ? undefined : { pid, startTime: stat.startTime };
+}
+
+export function isRunning(identity: ProcessIdentity): boolean {
+  return readStat(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Sends nothing to another process that got the same pid later. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+  if (!isRunning(identity)) return;
+  try {
+    process.kill(identity.pid, signal);
+  } catch {
+    // It ended in between.
+  }
+}
+
+export async function waitForEnd(identities: readonly ProcessIdentity[], timeoutMs: number): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  while (identities.some(isRunning)) {
+    if (performance.now() > end) return false;
+    await delay(20);
+  }
+  return true;
+}
+
+/** TERM, and KILL for what still runs after `graceMs`. */
+export async function endProcess(identity: ProcessIdentity, graceMs: number): Promise<void> {
+  signalProcess(identity, 'SIGTERM');
+  if (await waitForEnd([identity], graceMs)) return;
+  signalProcess(identity, 'SIGKILL');
+  await waitForEnd([identity], 2000);
+}
