@@ -4,7 +4,14 @@
  */
 import type { ErrorCode } from '../src/core/errors.ts';
 import type { Decision } from '../src/core/gate/gate.ts';
-import type { ApprovalTask, BuildImageTask, CompiledGraph, DeployStackTask, GenerateTemplateTask, RepoJobTask } from '../src/core/graph/graph.ts';
+import type {
+  ApprovalTask,
+  BuildImageTask,
+  CompiledGraph,
+  DeployStackTask,
+  GenerateTemplateTask,
+  RepoJobTask,
+} from '../src/core/graph/graph.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { TaskOutcome, TaskStatus, TerminalStatus } from '../src/core/model/status.ts';
 
@@ -50,10 +57,21 @@ export interface GateOpening {
 
 export interface RecordInput {
   readonly run: RunId;
-  readonly tasks: readonly { readonly task: TaskName; readonly attempt: number; readonly seq: number; readonly status: TaskStatus; readonly code?: ErrorCode; readonly reason?: string }[];
+  readonly tasks: readonly {
+    readonly task: TaskName;
+    readonly attempt: number;
+    readonly seq: number;
+    readonly status: TaskStatus;
+    readonly code?: ErrorCode;
+    readonly reason?: string;
+  }[];
   /** Status of the run itself, with its own growing number. */
   readonly status?: { readonly status: TaskStatus; readonly seq: number };
-  readonly gates?: readonly { readonly gate: TaskName; readonly opening: number; readonly status: 'decided' | 'expired' | 'cancelled' }[];
+  readonly gates?: readonly {
+    readonly gate: TaskName;
+    readonly opening: number;
+    readonly status: 'decided' | 'expired' | 'cancelled';
+  }[];
 }
 
 export interface LockInput {
@@ -70,12 +88,27 @@ export interface RunActivities {
   /** Writes the gate's row (digests, preview, deadline) and begins the attempt of the approval task. */
   open_gate(input: TaskInput<ApprovalTask>): Promise<GateOpening>;
   /** I4: the decision as the database has it. Throws `gate-unknown` when the id is not a decision of this gate of this run. */
-  readDecision(input: { readonly run: RunId; readonly gate: TaskName; readonly decisionId: string }): Promise<Pick<Decision, 'id' | 'verdict' | 'by' | 'opening'>>;
-  acquireLock(input: LockInput & { readonly ask: number }): Promise<{ readonly type: 'granted'; readonly fence: number } | { readonly type: 'waiting'; readonly position: number; readonly holder: string }>;
+  readDecision(input: {
+    readonly run: RunId;
+    readonly gate: TaskName;
+    readonly decisionId: string;
+  }): Promise<Pick<Decision, 'id' | 'verdict' | 'by' | 'opening'>>;
+  acquireLock(
+    input: LockInput & { readonly ask: number },
+  ): Promise<
+    | { readonly type: 'granted'; readonly fence: number }
+    | { readonly type: 'waiting'; readonly position: number; readonly holder: string }
+  >;
   releaseLock(input: LockInput): Promise<void>;
   record(input: RecordInput): Promise<void>;
   /** Last record: ends the run's row, gives back what the run drew, removes its sandboxes. */
-  finish(input: { readonly run: RunId; readonly status: TerminalStatus; readonly code?: ErrorCode; readonly reason?: string; readonly records: RecordInput['tasks'] }): Promise<void>;
+  finish(input: {
+    readonly run: RunId;
+    readonly status: TerminalStatus;
+    readonly code?: ErrorCode;
+    readonly reason?: string;
+    readonly records: RecordInput['tasks'];
+  }): Promise<void>;
 }
 
 /** On queue `trusts`. Runs as long as its run; heartbeats `{trust, generation, expiresAt}`. Non-retryable: `trust-revoked`, `trust-expired`, `trust-unknown`. */
@@ -89,7 +122,10 @@ export interface EnvironmentActivities {
   /** Is the workflow of this holder still open? */
   isHolderOpen(input: { readonly holder: string }): Promise<boolean>;
   /** Queueing rule of the environment. */
-  readLockPolicy(input: { readonly application: ApplicationName; readonly environment: EnvironmentName }): Promise<'queue' | 'newest'>;
+  readLockPolicy(input: {
+    readonly application: ApplicationName;
+    readonly environment: EnvironmentName;
+  }): Promise<'queue' | 'newest'>;
 }
 
 export type Activities = JobActivities & RunActivities & TrustActivities & EnvironmentActivities;

@@ -1,0 +1,53 @@
+// What the workflow says about itself; short, and safe to repeat.
+import type { TaskOutcome, TaskStatus } from '../src/core/model/status.ts';
+import type { RunId } from '../src/core/model/ids.ts';
+import type { TaskRecord } from '../src/ports/store.ts';
+import type { Room } from './dependencies.ts';
+import type { RecordInput, RunActivities } from './types.ts';
+
+export async function record(room: Room, { run, tasks, status, gates = [] }: RecordInput): Promise<void> {
+  await recordTasks(room, run, tasks);
+  for (const { gate, opening, status: end } of gates) await room.store.gates.close(run, gate, opening, end);
+  if (status !== undefined) await room.store.runs.setStatus(run, status.status, status.seq);
+}
+
+async function recordTasks(room: Room, run: RunId, tasks: readonly TaskRecord[]): Promise<void> {
+  if (tasks.length === 0) return;
+  await room.store.tasks.record(run, tasks);
+  await endApprovals(room, run, tasks);
+}
+
+/** The attempt of an approval was begun by `open_gate`, and no activity of its own ends it. */
+async function endApprovals(room: Room, run: RunId, tasks: readonly TaskRecord[]): Promise<void> {
+  const ended = tasks.filter(({ status, attempt }) => attempt > 0 && isOutcome(status));
+  if (ended.length === 0) return;
+  const rows = await room.store.tasks.list(run);
+  const approvals = new Set(rows.filter(({ type }) => type === 'approval').map(({ name }) => name));
+  for (const { task, attempt, status, code, reason } of ended) {
+    if (!approvals.has(task) || !isOutcome(status)) continue;
+    const key = { run, task, attempt };
+    const row = await room.store.tasks.attempt(key);
+    if (row?.status !== 'running') continue;
+    const outcome = { status, ...(code !== undefined && { code }), ...(reason !== undefined && { reason }) };
+    await room.store.tasks.finish(key, row.owner, { outcome, outputs: {}, log: undefined });
+  }
+}
+
+function isOutcome(status: TaskStatus): status is TaskOutcome['status'] {
+  return status === 'succeeded' || status === 'failed' || status === 'cancelled';
+}
+
+export async function finish(room: Room, input: Parameters<RunActivities['finish']>[0]): Promise<void> {
+  const { run, status, code, reason, records } = input;
+  await recordTasks(room, run, records);
+  // Also closes gates that are still open.
+  await room.store.runs.finish(run, { status, code, reason });
+  await removeSandboxes(room, run);
+}
+
+/** I8: nothing of the run's jobs outlives it. */
+async function removeSandboxes(room: Room, run: RunId): Promise<void> {
+  for (const key of await room.executor.list()) {
+    if (key.run === run) await room.executor.remove(key);
+  }
+}

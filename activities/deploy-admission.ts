@@ -1,0 +1,119 @@
+// Keeps I4 (a protected environment demands the decision for exactly these digests, whatever the graph says) and I5 (deployed by digest).
+import { DomainError } from '../src/core/errors.ts';
+import { whyBranchRefused } from '../src/core/gate/branch-rule.ts';
+import type { GateSubject } from '../src/core/gate/gate.ts';
+import type { Value } from '../src/core/graph/graph.ts';
+import { isDigest } from '../src/core/model/ids.ts';
+import type { Digest, RunId, TaskName } from '../src/core/model/ids.ts';
+import type { Template } from '../src/core/template/template.ts';
+import type { Environment, RunRow } from '../src/ports/store.ts';
+import type { Room } from './dependencies.ts';
+import { resolveValue } from './job-environment.ts';
+import { readTemplate } from './read-template.ts';
+
+export interface FoundTemplate {
+  readonly digest: Digest;
+  readonly template: Template;
+}
+
+/** The template that a value of the plan names. Throws `output-missing`, `template-invalid`, `blob-missing`. */
+export async function findTemplate(room: Room, run: RunId, value: Value): Promise<FoundTemplate> {
+  const digest = await resolveDigest(room, run, value, 'template');
+  return { digest, template: await readTemplate(room, digest) };
+}
+
+export async function resolveDigest(room: Room, run: RunId, value: Value, what: string): Promise<Digest> {
+  if ('secret' in value) throw new DomainError('template-invalid', `the ${what} is a secret; a digest is needed`);
+  const text = await resolveValue(room, run, value);
+  if (isDigest(text)) return text;
+  throw new DomainError(
+    'template-invalid',
+    `the ${what} is not a digest: use {get_output: ...} of the task that makes it`,
+  );
+}
+
+/** What a decision for this deploy is bound to. */
+export function subjectOf(task: TaskName, { digest, template }: FoundTemplate): GateSubject {
+  return { task, template: digest, image: template.image };
+}
+
+export interface Admitted {
+  readonly image: Digest;
+  readonly start: string;
+}
+
+/** Everything that must hold before a release is begun. Changes nothing. */
+export async function admitDeploy(
+  room: Room,
+  deploy: {
+    readonly row: RunRow;
+    readonly environment: Environment;
+    readonly task: TaskName;
+    readonly found: FoundTemplate;
+  },
+): Promise<Admitted> {
+  const { row, environment, found } = deploy;
+  const refusal = whyBranchRefused(environment, row.ref);
+  if (refusal !== undefined) throw new DomainError('deploy-refused', refusal);
+  guardTarget(room, environment, found.template);
+  if (environment.protected) await demandApproval(room, deploy);
+  return needArtifact(room, found.template);
+}
+
+function guardTarget(room: Room, { name, target }: Environment, template: Template): void {
+  if (target !== room.target.kind) {
+    throw new DomainError(
+      'deploy-refused',
+      `environment ${name} is registered for ${target}; this Loam deploys to ${room.target.kind} only`,
+    );
+  }
+  if (template.environment !== undefined && template.environment !== name) {
+    throw new DomainError(
+      'template-invalid',
+      `the template was made for environment ${template.environment} and is deployed to ${name}`,
+    );
+  }
+  if (template.services.length > 0) {
+    throw new DomainError(
+      'deploy-refused',
+      `target ${target} provides no services (${template.services.join(', ')}); give their addresses as config`,
+    );
+  }
+}
+
+async function demandApproval(
+  room: Room,
+  {
+    row,
+    environment,
+    task,
+    found,
+  }: {
+    readonly row: RunRow;
+    readonly environment: Environment;
+    readonly task: TaskName;
+    readonly found: FoundTemplate;
+  },
+): Promise<void> {
+  const decision = await room.store.gates.approvalFor(row.id, environment.name, subjectOf(task, found));
+  if (decision?.verdict === 'approved') return;
+  throw new DomainError(
+    'approval-required',
+    `environment ${environment.name} is protected and nobody has approved exactly this deploy; add a task {type: approval, environment: ${environment.name}} that ${task} depends on`,
+  );
+}
+
+/** Also when the run starts its release again: the artifact must still be there. */
+export async function needArtifact(room: Room, { image, start, application }: Template): Promise<Admitted> {
+  if (start === undefined) {
+    throw new DomainError('template-invalid', `application ${application} has no "start": say how it is started`);
+  }
+  if (image === undefined) {
+    throw new DomainError(
+      'template-invalid',
+      'the template has no artifact: give generate_template an image: {get_output: <build task>.digest}',
+    );
+  }
+  await room.blobs.file(image);
+  return { image, start };
+}

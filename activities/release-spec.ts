@@ -1,0 +1,42 @@
+import { DomainError } from '../src/core/errors.ts';
+import type { Secret } from '../src/ports/secret.ts';
+import type { Release } from '../src/ports/store.ts';
+import type { ReleaseReference, ReleaseSpec } from '../src/ports/target.ts';
+import { needArtifact } from './deploy-admission.ts';
+import type { Room } from './dependencies.ts';
+import { readTemplate } from './read-template.ts';
+import { resolveReleaseConfig } from './release-config.ts';
+
+export function referenceOf({ application, environment, number, fence }: Release): ReleaseReference {
+  return { application, environment, release: number, fence };
+}
+
+export function isSameRelease(one: ReleaseReference | undefined, other: ReleaseReference): boolean {
+  return one?.release === other.release && one.fence === other.fence;
+}
+
+/** What the target is given for a release, from its row alone: the same again after a restart of the machine. */
+export async function makeReleaseSpec(
+  room: Room,
+  release: Release,
+  trustToken: Secret | undefined,
+): Promise<ReleaseSpec> {
+  const { application, environment } = release;
+  const row = await room.store.environments.get(application, environment);
+  if (row === undefined) throw new DomainError('environment-unregistered', `${environment} is not registered`);
+  const template = await readTemplate(room, release.template);
+  const { image, start } = await needArtifact(room, template);
+  const visible = await room.store.secrets.values(application, environment);
+  const { env, secrets } = resolveReleaseConfig(release.config, visible);
+  return {
+    reference: referenceOf(release),
+    artifact: await room.blobs.file(image),
+    start,
+    health: template.health,
+    replicas: row.replicas,
+    env: { ...env, LOAM_ENVIRONMENT: environment, LOAM_COMMIT: release.commit },
+    secrets,
+    trustToken,
+    frontPort: row.frontPort,
+  };
+}

@@ -1,0 +1,95 @@
+// Keeps I6 and I8 after what no activity could end: a killed worker, a terminated run.
+import { isTerminal } from '../src/core/model/status.ts';
+import type { RunId } from '../src/core/model/ids.ts';
+import type { JobKey } from '../src/ports/executor.ts';
+import type { Environment, Release } from '../src/ports/store.ts';
+import { makeRoom } from './dependencies.ts';
+import type { ActivityDependencies, Room } from './dependencies.ts';
+import { isSameRelease, referenceOf } from './release-spec.ts';
+
+export interface Swept {
+  readonly sandboxes: number;
+  readonly releases: number;
+}
+
+/** For the worker's start and every hour. Repeats are fine; one thing that cannot be ended does not keep the rest. */
+export async function sweep(dependencies: ActivityDependencies): Promise<Swept> {
+  const room = makeRoom(dependencies);
+  let sandboxes = 0;
+  for (const key of await room.executor.list()) {
+    if (await attemptly(room, { runId: key.run, task: key.task }, () => sweepSandbox(room, key))) sandboxes += 1;
+  }
+  let releases = 0;
+  for (const environment of await room.store.environments.list()) {
+    if (environment.target !== room.target.kind) continue;
+    const { application, name } = environment;
+    if (await attemptly(room, { application, environment: name }, () => sweepEnvironment(room, environment)))
+      releases += 1;
+  }
+  return { sandboxes, releases };
+}
+
+async function attemptly(room: Room, fields: Record<string, unknown>, work: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await work();
+  } catch (error) {
+    room.logger.warn({ ...fields, reason: error instanceof Error ? error.message : 'unknown' }, 'sweep failed');
+    return false;
+  }
+}
+
+async function sweepSandbox(room: Room, key: JobKey): Promise<boolean> {
+  const attempt = await room.store.tasks.attempt(key);
+  const isOwned = attempt?.status === 'running' && (await isRunOpen(room, key.run));
+  if (isOwned) return false;
+  await room.executor.remove(key);
+  return true;
+}
+
+async function isRunOpen(room: Room, run: RunId): Promise<boolean> {
+  const row = await room.store.runs.get(run);
+  return row !== undefined && !isTerminal(row.status);
+}
+
+/** Only where no open run deploys: an activity that is under way ends its own releases. True when something was ended. */
+async function sweepEnvironment(room: Room, environment: Environment): Promise<boolean> {
+  const { application, name } = environment;
+  const releases = await room.store.releases.list(application, name);
+  const unfinished = releases.filter(({ status }) => status === 'deploying');
+  const live = releases.find(({ status }) => status === 'live');
+  for (const { run } of live === undefined ? unfinished : [...unfinished, live]) {
+    if (await isRunOpen(room, run)) return false;
+  }
+  await endUnfinished(room, environment, unfinished);
+  const retired = await retireLeftovers(room, environment);
+  return retired || unfinished.length > 0;
+}
+
+/**
+ * A deploy that died between the switch and its row: the release passed its health check and serves, so it goes live if nobody has taken the fence since.
+ * All others have failed.
+ */
+async function endUnfinished(room: Room, environment: Environment, unfinished: readonly Release[]): Promise<void> {
+  const serving = await room.target.live(environment.application, environment.name);
+  for (const release of unfinished) {
+    if (isSameRelease(serving, referenceOf(release)) && release.fence === environment.fence) {
+      await room.store.releases.makeLive(release);
+    } else {
+      await room.store.releases.fail(release, 'failed', 'its run ended before the deploy did');
+    }
+  }
+}
+
+async function retireLeftovers(room: Room, { application, name }: Environment): Promise<boolean> {
+  const serving = await room.target.live(application, name);
+  let didRetire = false;
+  for (const reference of await room.target.list(application, name)) {
+    // Asked anew: a deploy may have begun since, and a release has its row before its processes.
+    const row = await room.store.releases.get(application, name, reference.release);
+    const isOwned = row?.status === 'deploying' || row?.status === 'live';
+    if (isOwned || isSameRelease(serving, reference)) continue;
+    await room.target.retire(reference, 0);
+    didRetire = true;
+  }
+  return didRetire;
+}
