@@ -8,7 +8,7 @@ const own = '^(src|activities|workflows|test|scripts)/';
 const adapters = {
   'executor/process': [],
   'target/process': ['httpxy', 'zod'],
-  'trust/exec': [],
+  'trust/exec': ['zod'],
   git: [],
   store: ['kysely'],
   'blob/folder': [],
