@@ -12,6 +12,7 @@ export interface DatabaseOptions {
   readonly file: string;
   readonly secretBox: SecretBox;
   readonly now: () => number;
+  readonly busyWaitMs: number;
 }
 
 /** One connection of this process to the database, shared by the parts of the store. */
@@ -20,10 +21,13 @@ export class Database {
   readonly now: () => number;
   readonly #kysely: Kysely<Tables>;
 
-  constructor({ file, secretBox, now }: DatabaseOptions) {
+  constructor({ file, secretBox, now, busyWaitMs }: DatabaseOptions) {
     this.secretBox = secretBox;
     this.now = now;
-    this.#kysely = new Kysely<Tables>({ dialect: createNodeSqliteDialect(file), plugins: [new CamelCasePlugin()] });
+    this.#kysely = new Kysely<Tables>({
+      dialect: createNodeSqliteDialect(file, busyWaitMs),
+      plugins: [new CamelCasePlugin()],
+    });
   }
 
   async migrate(): Promise<void> {
@@ -49,9 +53,14 @@ async function translated<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const code = sqliteCode(error);
-    if (code === undefined || !unavailableCodes.has(code)) throw error;
+    if (!isUnavailable(error)) throw error;
     const detail = error instanceof Error ? error.message : 'unknown error';
     throw new DomainError('store-unavailable', `the database does not answer: ${detail}`, { cause: error });
   }
+}
+
+/** Also when the folder of a database file cannot be made. */
+function isUnavailable(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === undefined ? error instanceof Error && 'syscall' in error : unavailableCodes.has(code);
 }

@@ -17,7 +17,6 @@ import {
 // A transaction begins IMMEDIATE: a deferred one that turns into a writer fails with SQLITE_BUSY at once, whatever the timeout says.
 // SQLite's own wait blocks the event loop (heartbeats stop) and is not fair: it stays short, the rest of the wait is asynchronous.
 const blockMs = 20;
-const waitMs = 10_000;
 const maxStatements = 500;
 const busyCode = 5;
 
@@ -27,7 +26,7 @@ export function sqliteCode(error: unknown): number | undefined {
   return isOurs ? (error.errcode as number) & 0xff : undefined;
 }
 
-async function retryWhileBusy<T>(database: DatabaseSync, attempt: () => T): Promise<T> {
+async function retryWhileBusy<T>(database: DatabaseSync, waitMs: number, attempt: () => T): Promise<T> {
   const deadline = performance.now() + waitMs;
   for (;;) {
     try {
@@ -41,14 +40,16 @@ async function retryWhileBusy<T>(database: DatabaseSync, attempt: () => T): Prom
 
 class NodeSqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync;
+  readonly #waitMs: number;
   readonly #statements = new Map<string, StatementSync>();
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, waitMs: number) {
     this.#database = database;
+    this.#waitMs = waitMs;
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    return retryWhileBusy(this.#database, () => this.#execute<R>(query));
+    return retryWhileBusy(this.#database, this.#waitMs, () => this.#execute<R>(query));
   }
 
   async *streamQuery<R>(query: CompiledQuery): AsyncIterableIterator<QueryResult<R>> {
@@ -84,13 +85,15 @@ function toSqlite(value: unknown): SQLInputValue {
 
 class NodeSqliteDriver implements Driver {
   readonly #file: string;
+  readonly #waitMs: number;
   #database: DatabaseSync | undefined;
   #connection: NodeSqliteConnection | undefined;
   #last: Promise<unknown> = Promise.resolve();
   readonly #release = new WeakMap<DatabaseConnection, () => void>();
 
-  constructor(file: string) {
+  constructor(file: string, waitMs: number) {
     this.#file = file;
+    this.#waitMs = waitMs;
   }
 
   async init(): Promise<void> {
@@ -99,10 +102,10 @@ class NodeSqliteDriver implements Driver {
     closeSync(openSync(this.#file, 'a', 0o600));
     const database = new DatabaseSync(this.#file, { timeout: blockMs });
     // Two processes that open a new file at once: the change to WAL answers busy without waiting.
-    await retryWhileBusy(database, () => database.exec('PRAGMA journal_mode = WAL'));
+    await retryWhileBusy(database, this.#waitMs, () => database.exec('PRAGMA journal_mode = WAL'));
     database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
     this.#database = database;
-    this.#connection = new NodeSqliteConnection(database);
+    this.#connection = new NodeSqliteConnection(database, this.#waitMs);
   }
 
   async acquireConnection(): Promise<DatabaseConnection> {
@@ -148,11 +151,12 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   }
 }
 
-export function createNodeSqliteDialect(file: string): Dialect {
+/** `waitMs`: how long a statement waits for writers of other processes. */
+export function createNodeSqliteDialect(file: string, waitMs: number): Dialect {
   return {
     createAdapter: () => new TransactionalSqliteAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),
-    createDriver: () => new NodeSqliteDriver(file),
+    createDriver: () => new NodeSqliteDriver(file, waitMs),
     createIntrospector: (database) => new SqliteIntrospector(database),
   };
 }

@@ -21,11 +21,16 @@ export interface StoreOptions {
   readonly pickFrontPort: PickFrontPort;
   readonly logger?: Logger;
   readonly now?: () => number;
+  /** How long a write waits for other processes before it throws `store-unavailable`. */
+  readonly busyWaitMs?: number;
 }
 
+const defaultBusyWaitMs = 10_000;
+
 /** Opens the database and brings its tables up to date. Throws `store-unavailable`. */
-export async function createStore({ file, secretBox, pickFrontPort, logger, now }: StoreOptions): Promise<Store> {
-  const database = new Database({ file, secretBox, now: now ?? Date.now });
+export async function createStore(options: StoreOptions): Promise<Store> {
+  const { file, secretBox, pickFrontPort, logger, now = Date.now, busyWaitMs = defaultBusyWaitMs } = options;
+  const database = new Database({ file, secretBox, now, busyWaitMs });
   try {
     await database.migrate();
   } catch (error) {

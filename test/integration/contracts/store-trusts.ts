@@ -1,0 +1,133 @@
+import { expect, it } from 'vitest';
+import { parseEnvironmentName } from '../../../src/core/model/ids.ts';
+import { Secret } from '../../../src/ports/secret.ts';
+import type { Store } from '../../../src/ports/store.ts';
+import type { WithStore } from './store.ts';
+import { addApplication, makeDigest, runId, staging, task, thingy } from './store-builders.ts';
+
+async function putTrust(store: Store, program = 'token'): Promise<void> {
+  await store.trusts.put({ name: 'demo', provider: 'exec', settings: { program } });
+}
+
+export function testStoreTrusts(withStore: WithStore): void {
+  it('leases a trust to one owner at a time', () =>
+    withStore(async ({ store, clock }) => {
+      await putTrust(store);
+
+      const answers = await Promise.all(['a', 'b', 'c'].map((owner) => store.trusts.lease('demo', owner, 1_000)));
+      const extended = await store.trusts.lease('demo', 'a', 1_000);
+      clock.nowMs += 1_000;
+      const over = await store.trusts.lease('demo', 'b', 1_000);
+      await store.trusts.unlease('demo', 'a');
+      const kept = await store.trusts.lease('demo', 'a', 1_000);
+      await store.trusts.unlease('demo', 'b');
+
+      expect(answers).toEqual([true, false, false]);
+      expect([extended, over, kept]).toEqual([true, true, false]);
+      expect(await store.trusts.lease('demo', 'a', 1_000)).toBe(true);
+      await expect(store.trusts.lease('nobody', 'a', 1)).rejects.toMatchObject({ code: 'trust-unknown' });
+    }));
+
+  it('saves a token only with the lease, after the generation it replaces', () =>
+    withStore(async ({ store, clock }) => {
+      await putTrust(store);
+      await store.trusts.lease('demo', 'a', 1_000);
+
+      const answers = [
+        await store.trusts.saveToken('demo', 'b', 0, new Secret('no'), 5_000),
+        await store.trusts.saveToken('demo', 'a', 1, new Secret('no'), 5_000),
+        await store.trusts.saveToken('demo', 'a', 0, new Secret('t1'), 5_000),
+        await store.trusts.saveToken('demo', 'a', 0, new Secret('no'), 5_000),
+      ];
+      const stored = await store.trusts.token('demo');
+
+      expect(answers).toEqual([false, false, true, false]);
+      expect(stored?.token.reveal()).toBe('t1');
+      expect(stored).toMatchObject({ generation: 1, expiresAtMs: 5_000, drawnAtMs: clock.nowMs });
+      expect(await store.trusts.get('demo')).toMatchObject({ state: 'valid', generation: 1, expiresAtMs: 5_000 });
+    }));
+
+  it('keeps the token of a trust that is put again as it was, and drops it with other settings', () =>
+    withStore(async ({ store }) => {
+      await putTrust(store);
+      await store.trusts.lease('demo', 'a', 1_000);
+      await store.trusts.saveToken('demo', 'a', 0, new Secret('t1'), 5_000);
+
+      await putTrust(store);
+      const same = await store.trusts.token('demo');
+      await putTrust(store, 'other');
+
+      expect(same?.generation).toBe(1);
+      expect(await store.trusts.token('demo')).toBeUndefined();
+      expect(await store.trusts.get('demo')).toMatchObject({ state: 'unused', generation: 1 });
+      expect(await store.trusts.saveToken('demo', 'a', 1, new Secret('of the old settings'), 9_000)).toBe(false);
+    }));
+
+  it('takes a revoked trust as new when a person connects it again', () =>
+    withStore(async ({ store }) => {
+      await putTrust(store);
+      await store.trusts.setState('demo', 'revoked', 'by its owner');
+      const revoked = await store.trusts.get('demo');
+
+      await putTrust(store);
+
+      expect(revoked).toMatchObject({ state: 'revoked', reason: 'by its owner' });
+      expect(await store.trusts.list()).toMatchObject([{ name: 'demo', state: 'unused', reason: undefined }]);
+    }));
+
+  it('shows a secret of the environment over one of the application', () =>
+    withStore(async ({ store }) => {
+      await addApplication(store);
+      await store.secrets.put(thingy, undefined, 'API_KEY', new Secret('wide'));
+      await store.secrets.put(thingy, undefined, 'API_KEY', new Secret('wide, changed'));
+      await store.secrets.put(thingy, staging, 'API_KEY', new Secret('narrow'));
+      await store.secrets.put(thingy, parseEnvironmentName('production'), 'OTHER', new Secret('x'));
+
+      const jobs = await store.secrets.values(thingy, undefined);
+      const releases = await store.secrets.values(thingy, staging);
+
+      expect([...jobs].map(([name, value]) => [name, value.reveal()])).toEqual([['API_KEY', 'wide, changed']]);
+      expect([...releases].map(([name, value]) => [name, value.reveal()])).toEqual([['API_KEY', 'narrow']]);
+      expect((await store.secrets.names(thingy)).map((one) => [one.environment, one.name])).toEqual([
+        [undefined, 'API_KEY'],
+        ['production', 'OTHER'],
+        [staging, 'API_KEY'],
+      ]);
+      expect(await store.secrets.remove(thingy, staging, 'API_KEY')).toBe(true);
+      expect(await store.secrets.remove(thingy, staging, 'API_KEY')).toBe(false);
+      expect((await store.secrets.values(thingy, staging)).get('API_KEY')?.reveal()).toBe('wide, changed');
+    }));
+
+  it('knows a token by its text, and the newest under a name', () =>
+    withStore(async ({ store }) => {
+      const [old, fresh] = [new Secret('old-token-of-ada-00000'), new Secret('new-token-of-ada-00000')];
+      await store.tokens.put('ada', 'viewer', old);
+      await store.tokens.put('ada', 'approver', fresh);
+
+      expect(await store.tokens.authenticate(old)).toBeUndefined();
+      expect(await store.tokens.authenticate(fresh)).toMatchObject({ name: 'ada', role: 'approver' });
+      await expect(store.tokens.put('bob', 'admin', fresh)).rejects.toMatchObject({ code: 'input-invalid' });
+      await expect(store.tokens.put('bob', 'admin', new Secret('short'))).rejects.toMatchObject({
+        code: 'input-invalid',
+      });
+      expect((await store.tokens.list()).map((one) => one.name)).toEqual(['ada']);
+      expect(await store.tokens.remove('ada')).toBe(true);
+      expect(await store.tokens.authenticate(fresh)).toBeUndefined();
+    }));
+
+  it('moves the position of a log for one writer', () =>
+    withStore(async ({ store }) => {
+      const key = { run: runId(1), task: task.test, attempt: 1 };
+      const start = { source: 0, stored: 0 };
+
+      const early = await store.logs.advance(key, { source: 5, stored: 5 }, { source: 9, stored: 9 });
+      const first = await store.logs.advance(key, start, { source: 10, stored: 8 });
+      const late = await store.logs.advance(key, start, { source: 12, stored: 12 });
+      const note = await store.logs.advance(key, { source: 10, stored: 8 }, { source: 10, stored: 20 });
+
+      expect([early, first, late, note]).toEqual([false, true, false, true]);
+      expect(await store.logs.get(key)).toEqual({ source: 10, stored: 20, sealed: undefined });
+      await store.logs.seal(key, makeDigest('log'));
+      expect((await store.logs.get(key))?.sealed).toBe(makeDigest('log'));
+    }));
+}
