@@ -1,0 +1,36 @@
+import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { createRunEngine, openConnection, wireNames } from '../../src/adapters/temporal/engine.ts';
+import type { RunEngine } from '../../src/ports/run-engine.ts';
+
+export interface StandIn {
+  readonly client: Client;
+  readonly engine: RunEngine;
+  stop(): Promise<void>;
+}
+
+const namespace = 'loam';
+
+/** A worker with stand-ins for the workflows, and the real engine on the real server. */
+export async function startStandIn(address: string): Promise<StandIn> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const workflowsPath = fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url));
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  const native = await NativeConnection.connect({ address });
+  const { taskQueue } = wireNames;
+  const worker = await Worker.create({ connection: native, namespace, taskQueue, workflowBundle });
+  const running = worker.run();
+  const connection = openConnection(address);
+  const client = new Client({ connection, namespace });
+  return {
+    client,
+    engine: createRunEngine({ client, runUrl: (row) => `http://127.0.0.1/v1/runs/${row.id}` }),
+    stop: async () => {
+      worker.shutdown();
+      await running;
+      await connection.close();
+      await native.close();
+    },
+  };
+}
