@@ -4,6 +4,7 @@ import type { ApplicationName, EnvironmentName } from '../../../core/model/ids.t
 import type { Logger } from '../../../ports/logger.ts';
 import type { SecretBox } from '../../../ports/secret.ts';
 import type { Health, ReleaseReference, ReleaseSpec, Target } from '../../../ports/target.ts';
+import { checkSpec } from './check-spec.ts';
 import type { DaemonPrograms } from './daemons.ts';
 import { FrontControl } from './front-control.ts';
 import { environmentFolder, frontFolder, portSocketName } from './layout.ts';
@@ -54,6 +55,7 @@ export class ProcessTarget implements Target {
   }
 
   async start(spec: ReleaseSpec, signal: AbortSignal): Promise<void> {
+    checkSpec(spec);
     await this.#front.claimPort(spec.reference, spec.frontPort, signal);
     await this.#releases.start(spec, signal);
     this.#logger.info({ ...spec.reference, replicas: spec.replicas }, 'a release was started');

@@ -5,7 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
 import type { SecretBox } from '../../../ports/secret.ts';
 import type { Health, ReleaseReference, ReleaseSpec } from '../../../ports/target.ts';
-import { checkSpec } from './check-spec.ts';
 import { ensureKeeper } from './daemons.ts';
 import type { DaemonPrograms } from './daemons.ts';
 import { releaseKey } from './front/upstreams.ts';
@@ -45,7 +44,6 @@ export class Releases {
   }
 
   async start(spec: ReleaseSpec, signal: AbortSignal): Promise<void> {
-    checkSpec(spec);
     await access(spec.artifact).catch((cause: unknown) => {
       throw new DomainError('blob-missing', 'the artifact of the release is not stored on this host', { cause });
     });

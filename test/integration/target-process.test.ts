@@ -1,0 +1,12 @@
+import { beforeAll } from 'vitest';
+import { findBubblewrap, openProcessTarget } from './contracts/process-target-subject.ts';
+import { testTarget } from './contracts/target.ts';
+
+let bwrapPath: string;
+
+beforeAll(async () => {
+  bwrapPath = await findBubblewrap();
+});
+
+testTarget('process in bubblewrap', (workshop) => Promise.resolve(openProcessTarget(workshop, bwrapPath)));
+testTarget('process without a sandbox', (workshop) => Promise.resolve(openProcessTarget(workshop, undefined)));
