@@ -72,6 +72,8 @@ export interface RecordInput {
     readonly opening: number;
     readonly status: 'decided' | 'expired' | 'cancelled';
   }[];
+  /** For people, beside the tasks: such as a trust that is no longer kept. */
+  readonly warnings?: readonly string[];
 }
 
 export interface LockInput {

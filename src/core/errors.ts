@@ -56,6 +56,7 @@ export const errorKinds = {
   'secret-missing': kind(422, 'A secret that this needs does not exist'),
   'signature-invalid': kind(401, 'The signature does not fit the body'),
   'store-unavailable': kind(503, 'The database is not available', true),
+  'task-failed': kind(422, 'A task of the run failed'),
   'task-unknown': kind(404, 'No such task'),
   'template-invalid': kind(422, 'The template is not valid'),
   'temporal-unavailable': kind(503, 'Temporal is not available', true),

@@ -51,15 +51,15 @@ export function endTask(draft: Draft, position: number, { status, code, reason, 
   setTask(draft, position, { phase: status, ...(reason !== undefined && { reason }) });
   if (!written) {
     const { attempt } = at(draft.tasks, position);
-    draft.commands.push({
-      type: 'record',
+    const record = {
       task: at(draft.index.graph.tasks, position).name,
       attempt,
       seq: taskSeq(attempt, 'final'),
       status,
       ...(code !== undefined && { code }),
       ...(reason !== undefined && { reason }),
-    });
+    };
+    draft.commands.push({ type: 'record', record });
   }
   for (const deploy of at(draft.index.reads, position)) {
     const { phase, locked, openReaders } = at(draft.tasks, deploy);

@@ -28,8 +28,7 @@ export interface RunEnd {
 }
 
 /** What no activity writes about a task. */
-export interface TaskRecordCommand {
-  readonly type: 'record';
+export interface TaskRecord {
   readonly task: TaskName;
   readonly attempt: number;
   readonly seq: number;
@@ -47,6 +46,6 @@ export type SchedulerCommand =
   | { readonly type: 'cancel-task'; readonly task: TaskName; readonly attempt: number }
   /** I5: the readers of this deploy have ended, or it failed: the environment is free for others. */
   | { readonly type: 'release-lock'; readonly task: TaskName; readonly attempt: number }
-  | TaskRecordCommand
+  | { readonly type: 'record'; readonly record: TaskRecord }
   | { readonly type: 'record-status'; readonly status: 'running' | 'paused'; readonly seq: number }
   | { readonly type: 'finish'; readonly end: RunEnd };

@@ -73,14 +73,15 @@ function markWaiting(draft: Draft, position: number, reason: string): void {
   setTask(draft, position, { phase: 'waiting', reason });
   const { name } = taskAt(draft, position);
   const seq = taskSeq(attempt, 'waiting');
-  draft.commands.push({ type: 'record', task: name, attempt, seq, status: 'waiting', reason });
+  draft.commands.push({ type: 'record', record: { task: name, attempt, seq, status: 'waiting', reason } });
 }
 
 function markPaused(draft: Draft, position: number): void {
   setTask(draft, position, { phase: 'paused' });
   const { attempt } = at(draft.tasks, position);
   const { name } = taskAt(draft, position);
-  draft.commands.push({ type: 'record', task: name, attempt, seq: taskSeq(attempt, 'paused'), status: 'paused' });
+  const seq = taskSeq(attempt, 'paused');
+  draft.commands.push({ type: 'record', record: { task: name, attempt, seq, status: 'paused' } });
 }
 
 function settle(
@@ -118,7 +119,7 @@ function retry(draft: Draft, position: number, outcome: TaskOutcome): void {
   const reason = `attempt ${attempt} failed${describe(outcome)}; the next one follows in ${delayMs / 1000} s`;
   setTask(draft, position, { phase: 'retrying', reason });
   const seq = taskSeq(attempt, 'retrying');
-  draft.commands.push({ type: 'record', task: name, attempt, seq, status: 'pending', reason });
+  draft.commands.push({ type: 'record', record: { task: name, attempt, seq, status: 'pending', reason } });
   draft.commands.push({ type: 'schedule-retry', task: name, attempt, delayMs });
 }
 

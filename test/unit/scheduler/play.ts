@@ -56,11 +56,8 @@ export function finished(commands: readonly SchedulerCommand[]): RunEnd | undefi
 }
 
 export function reasons(commands: readonly SchedulerCommand[]): Record<string, string | undefined> {
-  return Object.fromEntries(
-    commands.flatMap((command) =>
-      command.type === 'record' ? [[command.task, `${command.status}: ${command.reason ?? ''}`]] : [],
-    ),
-  );
+  const records = commands.flatMap((command) => (command.type === 'record' ? [command.record] : []));
+  return Object.fromEntries(records.map(({ task, status, reason }) => [task, `${status}: ${reason ?? ''}`]));
 }
 
 export const failed: TaskOutcome = { status: 'failed', exitCode: 1 };

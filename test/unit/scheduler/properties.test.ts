@@ -203,7 +203,7 @@ it('with `continue`, the order of events does not change how the tasks end', () 
 it('fail-fast starts nothing after a task has failed for good', () => {
   check(false, ({ commands, statuses }, { graph }) => {
     if (graph.onFailure === 'continue' || !Object.values(statuses).includes('failed')) return;
-    const firstSkip = commands.findIndex((command) => command.type === 'record' && command.status === 'skipped');
+    const firstSkip = commands.findIndex((command) => command.type === 'record' && command.record.status === 'skipped');
     if (firstSkip === -1) return;
     expect(commands.slice(firstSkip).some(({ type }) => type === 'start-task')).toBe(false);
   });

@@ -170,12 +170,7 @@ describe('failures', () => {
     expect(commands).toEqual([
       {
         type: 'record',
-        task: 'a',
-        attempt: 1,
-        seq: 19,
-        status: 'failed',
-        code: 'host-lost',
-        reason: 'the host is gone',
+        record: { task: 'a', attempt: 1, seq: 19, status: 'failed', code: 'host-lost', reason: 'the host is gone' },
       },
       { type: 'finish', end: { status: 'failed', code: 'host-lost', reason: '"a" failed: the host is gone' } },
     ]);

@@ -11,7 +11,7 @@ describe('retries', () => {
     const commands = play.finish('a', failed);
 
     expect(commands).toEqual([
-      expect.objectContaining({ type: 'record', seq: 16, status: 'pending' }),
+      { type: 'record', record: expect.objectContaining({ seq: 16, status: 'pending' }) as unknown },
       { type: 'schedule-retry', task: 'a', attempt: 1, delayMs: 5000 },
     ]);
     expect(reasons(commands)).toEqual({ a: 'pending: attempt 1 failed: exit code 1; the next one follows in 5 s' });
@@ -118,7 +118,7 @@ describe('gates', () => {
     expect(play.finish('a')).toEqual([{ type: 'record-status', status: 'paused', seq: 1 }]);
     const commands = play.finish('g', { status: 'succeeded' }, { written: false });
     expect(commands).toEqual([
-      { type: 'record', task: 'g', attempt: 1, seq: 19, status: 'succeeded' },
+      { type: 'record', record: { task: 'g', attempt: 1, seq: 19, status: 'succeeded' } },
       { type: 'start-task', task: 'b', attempt: 1 },
       { type: 'record-status', status: 'running', seq: 2 },
     ]);

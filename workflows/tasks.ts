@@ -1,0 +1,92 @@
+import type { TaskInput } from '../activities/types.ts';
+import type { ApprovalTask, CompiledTask, DeployStackTask } from '../src/core/graph/graph.ts';
+import type { Digest, RunId } from '../src/core/model/ids.ts';
+import type { TaskOutcome } from '../src/core/model/status.ts';
+import { outcomeOfError } from './failure.ts';
+import type { GateEnd, Gates } from './gates.ts';
+import type { Locks } from './locks.ts';
+import { jobTimeouts, jobs, loam } from './options.ts';
+import { plainText } from './ui-text.ts';
+
+export interface TaskHost {
+  readonly run: RunId;
+  readonly planDigest: Digest;
+  readonly locks: Locks;
+  readonly gates: Gates;
+  readonly onWaiting: (reason: string) => void;
+  readonly onGranted: () => void;
+  readonly onPaused: () => void;
+  readonly onGateClosed: (closed: NonNullable<GateEnd['closed']>) => void;
+}
+
+export interface TaskEnding {
+  readonly outcome: TaskOutcome;
+  /** True when the activity has written the outcome into its row. */
+  readonly written: boolean;
+}
+
+/** One attempt of a task, in the scope that cancels it. What fails as a platform is an outcome too; a bug is thrown. */
+export async function runTask(host: TaskHost, task: CompiledTask, attempt: number): Promise<TaskEnding> {
+  try {
+    return await runByType(host, task, attempt);
+  } catch (error) {
+    return { outcome: outcomeOfError(error), written: false };
+  }
+}
+
+/** The activity type comes from this list, never from the plan: Temporal retries an unknown one for ever. */
+async function runByType(host: TaskHost, task: CompiledTask, attempt: number): Promise<TaskEnding> {
+  switch (task.type) {
+    case 'repo_job': {
+      const options = optionsFor(task, attempt, plainText(task.cmd, 60));
+      return written(await jobs.repo_job.executeWithOptions(options, [inputFor(host, task, attempt)]));
+    }
+    case 'build_image': {
+      const options = optionsFor(task, attempt, `build ${task.application}`);
+      return written(await jobs.build_image.executeWithOptions(options, [inputFor(host, task, attempt)]));
+    }
+    case 'generate_template': {
+      const { activityId, summary } = optionsFor(task, attempt, `template of ${task.application}`);
+      const input = inputFor(host, task, attempt);
+      return written(await loam.generate_template.executeWithOptions({ activityId, summary }, [input]));
+    }
+    case 'deploy_stack':
+      return deploy(host, task, attempt);
+    case 'approval':
+      return ask(host, task, attempt);
+  }
+}
+
+async function ask(
+  { planDigest, gates, onPaused, onGateClosed }: TaskHost,
+  task: ApprovalTask,
+  attempt: number,
+): Promise<TaskEnding> {
+  const { outcome, closed } = await gates.ask({ planDigest, task, attempt, onOpen: onPaused });
+  if (closed !== undefined) onGateClosed(closed);
+  return { outcome, written: false };
+}
+
+async function deploy(host: TaskHost, task: DeployStackTask, attempt: number): Promise<TaskEnding> {
+  const lock = await host.locks.acquire({ task, attempt, onWaiting: host.onWaiting });
+  if (lock.type === 'lost') return { outcome: { status: 'cancelled', reason: lock.reason }, written: false };
+  host.onGranted();
+  const { holder, fence } = lock;
+  const options = optionsFor(task, attempt, `deploy to ${task.environment}, fence ${fence}`);
+  return written(
+    await jobs.deploy_stack.executeWithOptions(options, [{ ...inputFor(host, task, attempt), holder, fence }]),
+  );
+}
+
+function inputFor<Task>({ run, planDigest }: TaskHost, task: Task, attempt: number): TaskInput<Task> {
+  return { run, planDigest, task, attempt };
+}
+
+function optionsFor(task: CompiledTask, attempt: number, what: string) {
+  const activityId = `${task.name}#${attempt}`;
+  return { ...jobTimeouts(task.timeoutMs), activityId, summary: `${task.name} #${attempt}: ${what}` };
+}
+
+function written(outcome: TaskOutcome): TaskEnding {
+  return { outcome, written: true };
+}
