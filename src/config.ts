@@ -245,3 +245,8 @@ export function describeVariables(): readonly (Documented & { readonly name: str
     return { name, description, standard: typeof standard === 'string' ? standard : '' };
   });
 }
+
+/** The environment of a child process of Loam: this one's, with settings laid over it. */
+export function childEnvironment(settings: Readonly<Record<string, string>>): Environment {
+  return { ...process.env, ...settings };
+}

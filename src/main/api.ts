@@ -1,0 +1,61 @@
+// The doors, and behind them the dispatcher: both see the same rows, and a door that has written one wakes the dispatcher at once.
+import path from 'node:path';
+import { createApi } from '../api/create-api.ts';
+import { refuseEmptySecrets } from '../api/receive.ts';
+import { serveApi } from '../api/serve.ts';
+import { startSpool } from '../api/spool.ts';
+import { readConfig } from '../config.ts';
+import { createDispatcher } from '../dispatch/dispatcher.ts';
+import { ensureAdminToken } from './admin-token.ts';
+import { untilAskedToEnd } from './lifetime.ts';
+import { createLogger } from './logger.ts';
+import { recordOf, writeRecord } from './processes.ts';
+import { readEndpoint } from './supervisor/supervisor.ts';
+import { openEngine, openExecutor, openStores } from './wiring.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+const config = readConfig();
+const logger = createLogger('api', config.logLevel);
+const { store, blobs, logs, git } = await openStores(config, logger);
+await refuseEmptySecrets(store);
+await ensureAdminToken(store, config.dataDir);
+const [executor, endpoint] = await Promise.all([openExecutor(config, logger), readEndpoint(config.dataDir)]);
+const { engine, close: closeEngine } = openEngine(config);
+const dispatcher = createDispatcher({ store, engine, logger });
+let apiUrl = endpoint?.apiUrl ?? '';
+const api = createApi({
+  store,
+  engine,
+  git,
+  blobs,
+  logs,
+  logger,
+  links: {
+    apiUrl: () => apiUrl,
+    temporalUiUrl: endpoint?.temporalUiUrl === '' ? undefined : endpoint?.temporalUiUrl,
+    namespace: config.temporal.namespace,
+  },
+  wake: () => dispatcher.wake(),
+  dataFolder: config.dataDir,
+  hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
+  hosts: [],
+  errorsDocument: path.join(root, 'docs/errors.md'),
+  version: '0.1.0',
+  jobCapacity: config.jobs.capacity,
+  executorLimits: executor.limits,
+});
+const server = await serveApi(api.app, config.api.port);
+apiUrl = server.url;
+const spool = await startSpool({ folder: path.join(config.dataDir, 'spool'), receive: api.receive, logger });
+const own = recordOf(process.pid);
+if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready
+logger.info({ apiUrl }, 'the API is ready');
+
+const reason = await untilAskedToEnd();
+logger.info({ reason }, 'the API drains');
+api.close();
+await Promise.all([spool.stop(), dispatcher.stop(), server.close()]);
+await closeEngine();
+await store.close();
+logger.info({}, 'the API ended');

@@ -1,0 +1,3 @@
+import { runUp } from './supervisor/up-command.ts';
+
+process.exitCode = await runUp(process.argv.slice(2));

@@ -1,0 +1,137 @@
+// Builds the adapters of a process from the configuration. Only what a process asks for is opened.
+import { Client } from '@temporalio/client';
+import { createReadStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { ActivityDependencies } from '../../activities/dependencies.ts';
+import { createFolderBlobStore } from '../adapters/blob/folder/folder-blob-store.ts';
+import { createProcessExecutor } from '../adapters/executor/process/process-executor.ts';
+import { createGit } from '../adapters/git/git.ts';
+import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
+import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
+import { createSecretBox } from '../adapters/secret/secret-box.ts';
+import { createStore } from '../adapters/store/store.ts';
+import { createProcessTarget } from '../adapters/target/process/process-target.ts';
+import type { ProcessTarget } from '../adapters/target/process/process-target.ts';
+import { createRunEngine, openConnection } from '../adapters/temporal/engine.ts';
+import { freePort, isListening } from '../adapters/temporal/port.ts';
+import { findOnPath } from '../adapters/tool/find-tool.ts';
+import { createExecTrustProvider } from '../adapters/trust/exec/exec-trust-provider.ts';
+import type { Config } from '../config.ts';
+import type { BlobStore } from '../ports/blob-store.ts';
+import type { Executor } from '../ports/executor.ts';
+import type { Git } from '../ports/git.ts';
+import type { LogStore } from '../ports/log-store.ts';
+import type { RunEngine } from '../ports/run-engine.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { SecretBox } from '../ports/secret.ts';
+import type { Store } from '../ports/store.ts';
+
+export interface Stores {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly logs: LogStore;
+  readonly git: Git;
+  readonly secretBox: SecretBox;
+}
+
+/** Database, blobs, logs and mirrors of the data folder: what api and worker share. */
+export async function openStores(config: Config, logger: Logger): Promise<Stores> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const secretBox = createSecretBox({ key: await loadOrCreateKey(config.keyFile) });
+  const store = await createStore({
+    file: path.join(config.dataDir, 'loam.db'),
+    secretBox,
+    pickFrontPort: (taken) => pickFrontPort(config.front.firstPort, taken),
+    logger,
+  });
+  const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
+  const logs = createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs });
+  const git = createGit({ mirrorsFolder: path.join(config.dataDir, 'mirrors'), logger });
+  return { store, blobs, logs, git, secretBox };
+}
+
+/** The next port from `first` on that no environment has and no program listens on; any free one when `first` is 0. */
+async function pickFrontPort(first: number, taken: readonly number[]): Promise<number> {
+  if (first === 0) {
+    const port = await freePort();
+    return taken.includes(port) ? pickFrontPort(first, taken) : port;
+  }
+  for (let port = first; port < 65_536; port += 1) {
+    if (!taken.includes(port) && !(await isListening(port))) return port;
+  }
+  throw new Error(`no free port from ${first} on for the URL of an environment; set LOAM_FRONT_PORT_FIRST`);
+}
+
+/** The target `process` of this machine, also for those who only start and end what lives there. */
+export async function openTarget(
+  config: Config,
+  bwrapPath: string | undefined,
+  logger: Logger,
+): Promise<ProcessTarget> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  return createProcessTarget({
+    dataFolder: config.dataDir,
+    bwrapPath,
+    secretBox: createSecretBox({ key: await loadOrCreateKey(config.keyFile) }),
+    nodePath: process.execPath,
+    mainFolder: import.meta.dirname,
+    logger,
+  });
+}
+
+export async function openExecutor(config: Config, logger: Logger): Promise<Executor> {
+  return createProcessExecutor({
+    jobsFolder: path.join(config.dataDir, 'jobs'),
+    bwrapPath: config.jobs.bwrap,
+    slirp4netnsPath: await findOnPath('slirp4netns', config.searchPath),
+    hostId: config.hostId,
+    logger,
+    toolPath: config.searchPath,
+  });
+}
+
+export interface OpenEngine {
+  readonly engine: RunEngine;
+  close(): Promise<void>;
+}
+
+/** Connects at the first call, so a process starts also while Temporal is away. */
+export function openEngine(config: Config): OpenEngine {
+  const connection = openConnection(temporalAddress(config));
+  const client = new Client({ connection, namespace: config.temporal.namespace });
+  return { engine: createRunEngine({ client }), close: () => connection.close() };
+}
+
+export function temporalAddress(config: Config): string {
+  return config.temporal.address ?? `127.0.0.1:${config.temporal.port}`;
+}
+
+export interface WorkerDependencies {
+  readonly activities: ActivityDependencies;
+  close(): Promise<void>;
+}
+
+export async function openWorker(config: Config, logger: Logger): Promise<WorkerDependencies> {
+  const { store, blobs, logs, git } = await openStores(config, logger);
+  const { engine, close } = openEngine(config);
+  return {
+    activities: {
+      store,
+      blobs,
+      logs,
+      git,
+      executor: await openExecutor(config, logger),
+      target: await openTarget(config, config.jobs.bwrap, logger),
+      trustProvider: createExecTrustProvider({ logger }),
+      engine,
+      logger,
+      hostId: config.hostId,
+      openFile: (file) => createReadStream(file),
+    },
+    async close() {
+      await close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { waitFor } from './loam.ts';
+import type { Loam } from './loam.ts';
+
+const Task = z.object({
+  name: z.string(),
+  type: z.string(),
+  status: z.string(),
+  attempt: z.number(),
+  kept: z.boolean(),
+  code: z.string().nullable(),
+  reason: z.string().nullable(),
+  attempts: z.array(
+    z.object({
+      attempt: z.number(),
+      status: z.string(),
+      exitCode: z.number().nullable(),
+      outputs: z.record(z.string(), z.string()),
+    }),
+  ),
+});
+const Run = z.object({
+  id: z.string(),
+  status: z.string(),
+  code: z.string().nullable(),
+  reason: z.string().nullable(),
+  commit: z.string(),
+  warnings: z.array(z.string()),
+  tasks: z.array(Task),
+  gates: z.array(
+    z.object({ gate: z.string(), status: z.string(), opening: z.number(), preview: z.record(z.string(), z.unknown()) }),
+  ),
+});
+export type Run = z.infer<typeof Run>;
+
+const endings = ['succeeded', 'failed', 'cancelled', 'skipped'];
+
+export async function readRun(loam: Loam, id: string): Promise<Run> {
+  const [application, number, round] = id.split('/');
+  const { status, body } = await loam.api(
+    'GET',
+    `/v1/runs/${String(application)}/${String(number)}${round === undefined ? '' : `?round=${round}`}`,
+  );
+  if (status !== 200) throw new Error(`run ${id} is answered ${String(status)}: ${JSON.stringify(body)}`);
+  return Run.parse(body);
+}
+
+export function statuses(run: Run): Readonly<Record<string, string>> {
+  return Object.fromEntries(run.tasks.map((task) => [task.name, task.status]));
+}
+
+/** Waits for a state of a run; the error shows the run as it stood. */
+export async function waitForRun(
+  loam: Loam,
+  id: string,
+  what: string,
+  condition: (run: Run) => boolean,
+  timeoutMs = 60_000,
+): Promise<Run> {
+  let last: Run | undefined;
+  let problem: unknown;
+  try {
+    await waitFor(
+      what,
+      async () => {
+        try {
+          last = await readRun(loam, id);
+        } catch (error) {
+          problem = error; // the API may be starting again
+          return false;
+        }
+        return condition(last);
+      },
+      timeoutMs,
+    );
+  } catch (error) {
+    throw new Error(
+      `${String(error)}; run ${id}: ${last === undefined ? String(problem) : `${last.status} ${last.reason ?? ''} ${JSON.stringify(last.tasks.map(({ name, status, reason }) => ({ name, status, reason })))}`}`,
+      { cause: error },
+    );
+  }
+  if (last === undefined) throw new Error('unreachable');
+  return last;
+}
+
+export async function waitForEnd(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
+  return waitForRun(loam, id, 'the run has ended', (run) => endings.includes(run.status), timeoutMs);
+}
+
+export async function waitForGate(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
+  return waitForRun(
+    loam,
+    id,
+    'the run waits for a person',
+    (run) => run.gates.some(({ status }) => status === 'open') && run.status === 'paused',
+    timeoutMs,
+  );
+}
+
+export async function decide(
+  loam: Loam,
+  id: string,
+  gate: string,
+  verdict: 'approved' | 'rejected',
+  token?: string,
+): Promise<{ readonly status: number; readonly body: unknown }> {
+  return loam.api('POST', `/v1/runs/${id}/gates/${gate}/decisions`, { verdict, comment: 'by the test' }, token);
+}
+
+/** Adds an application with a repository of its own and registers its environments. Returns the repository's path. */
+export async function addApplication(
+  loam: Loam,
+  name: string,
+  environments: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {},
+): Promise<string> {
+  const { status, body } = await loam.api('POST', '/v1/applications', { name });
+  if (status !== 201 && status !== 200)
+    throw new Error(`adding ${name} was answered ${String(status)}: ${JSON.stringify(body)}`);
+  for (const [environment, settings] of Object.entries(environments)) {
+    const answer = await loam.api('PUT', `/v1/applications/${name}/environments/${environment}`, {
+      target: 'process',
+      ...settings,
+    });
+    if (answer.status >= 300)
+      throw new Error(
+        `environment ${environment} was answered ${String(answer.status)}: ${JSON.stringify(answer.body)}`,
+      );
+  }
+  return z.object({ application: z.object({ repositoryUrl: z.string() }) }).parse(body).application.repositoryUrl;
+}
+
+export async function urlOf(loam: Loam, application: string, environment: string): Promise<string> {
+  const { body } = await loam.api('GET', `/v1/applications/${application}/environments/${environment}`);
+  return z.object({ url: z.string() }).parse(body).url;
+}
+
+export async function curl(url: string): Promise<{ readonly status: number; readonly text: string }> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  return { status: response.status, text: await response.text() };
+}
+
+export async function readLog(loam: Loam, id: string, task: string): Promise<string> {
+  return (await loam.cli(['logs', id, task])).stdout;
+}
