@@ -5,9 +5,13 @@ import type { TaskRecord } from '../src/ports/store.ts';
 import type { Room } from './dependencies.ts';
 import type { RecordInput, RunActivities } from './types.ts';
 
-export async function record(room: Room, { run, tasks, status, gates = [] }: RecordInput): Promise<void> {
+export async function record(
+  room: Room,
+  { run, tasks, status, gates = [], warnings = [] }: RecordInput,
+): Promise<void> {
   await recordTasks(room, run, tasks);
   for (const { gate, opening, status: end } of gates) await room.store.gates.close(run, gate, opening, end);
+  for (const warning of warnings) await room.store.runs.addWarning(run, warning);
   if (status !== undefined) await room.store.runs.setStatus(run, status.status, status.seq);
 }
 

@@ -210,10 +210,13 @@ async function record(rollout: Rollout, end: AttemptEnd): Promise<AttemptEnd> {
   return end;
 }
 
-/** An earlier attempt of this activity wrote the release's end and died before it wrote its own. */
+/** An earlier attempt of this activity, or the sweeper, wrote the release's end; the attempt's own is still to be written. */
 async function ended(rollout: Rollout, status: 'failed' | 'cancelled'): Promise<AttemptEnd> {
+  const { room, release, reference } = rollout;
+  const serving = await room.target.live(release.application, release.environment);
+  if (isSameRelease(serving, reference)) await returnToRecord(rollout);
   await removeOwn(rollout);
-  const reason = rollout.release.reason ?? 'the deploy failed';
+  const reason = release.reason ?? 'the deploy failed';
   return status === 'cancelled' ? cancelled(reason) : { outcome: { status, reason } };
 }
 

@@ -1,0 +1,197 @@
+// A worker's activities over fakes and the real SQLite store, one run of one commit, and deaths at chosen moments.
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Info } from '@temporalio/activity';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createActivities } from '../../activities/index.ts';
+import type { ActivityDependencies, ActivityLimits } from '../../activities/dependencies.ts';
+import type { Activities, ResolveResult } from '../../activities/types.ts';
+import { parseApplicationName, parseDigest, parseSha } from '../../src/core/model/ids.ts';
+import type { RunId, Sha } from '../../src/core/model/ids.ts';
+import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
+import { createStore } from '../../src/adapters/store/store.ts';
+import { Secret } from '../../src/ports/secret.ts';
+import type { Store } from '../../src/ports/store.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { FakeExecutor } from './fake-executor.ts';
+import { FakeGit } from './fake-git.ts';
+import { FakeBlobStore, FakeLogStore } from './fake-stores.ts';
+import { FakeTarget } from './fake-target.ts';
+import { FakeTrustProvider } from './fake-trust-provider.ts';
+
+export const thingy = parseApplicationName('thingy');
+
+export interface ActivityRoom {
+  readonly store: Store;
+  readonly blobs: FakeBlobStore;
+  readonly logs: FakeLogStore;
+  readonly git: FakeGit;
+  readonly executor: FakeExecutor;
+  readonly target: FakeTarget;
+  readonly trustProvider: FakeTrustProvider;
+  readonly engine: FakeEngine;
+  readonly dependencies: ActivityDependencies;
+  /** Log of the worker, as JSON lines. */
+  readonly workerLog: string[];
+  close(): Promise<void>;
+}
+
+const limits: Partial<ActivityLimits> = { heartbeatEveryMs: 20, stopGraceMs: 500, healthTimeoutMs: 2_000, drainMs: 0 };
+
+export async function makeActivityRoom(
+  options: { readonly limits?: Partial<ActivityLimits>; readonly isLocal?: boolean } = {},
+): Promise<ActivityRoom> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'loam-activities-'));
+  const key = new Uint8Array(32).fill(7);
+  let port = 20_000;
+  const store = await createStore({
+    file: path.join(folder, 'loam.db'),
+    secretBox: createSecretBox({ key }),
+    pickFrontPort: () => Promise.resolve((port += 1)),
+  });
+  const blobs = new FakeBlobStore();
+  const logs = new FakeLogStore(blobs);
+  const executor = new FakeExecutor();
+  const fakes = {
+    git: new FakeGit(),
+    target: new FakeTarget(),
+    trustProvider: new FakeTrustProvider(),
+    engine: new FakeEngine(),
+  };
+  const workerLog: string[] = [];
+  const log = (fields: object, message: string) => void workerLog.push(JSON.stringify({ ...fields, message }));
+  const dependencies: ActivityDependencies = {
+    ...fakes,
+    store,
+    blobs,
+    logs,
+    executor,
+    logger: { debug: log, info: log, warn: log, error: log },
+    hostId: 'host-1',
+    openFile: (file) => executor.openFile(file),
+    limits: { ...limits, ...options.limits },
+  };
+  await store.applications.add(
+    {
+      name: thingy,
+      repositoryUrl: '/repositories/thingy.git',
+      local: options.isLocal ?? true,
+      branches: [],
+      trigger: 'trigger-1',
+    },
+    new Secret('trigger-secret'),
+  );
+  return {
+    ...fakes,
+    store,
+    blobs,
+    logs,
+    executor,
+    dependencies,
+    workerLog,
+    async close() {
+      await store.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** A commit with this plan, pushed: the run waits for `resolve`. */
+export async function push(room: ActivityRoom, plan: string | undefined, ref = 'refs/heads/main'): Promise<RunId> {
+  const before = room.git.commits.at(-1)?.sha;
+  const sha = shaOf(`commit ${room.git.commits.length}`);
+  const files = plan === undefined ? {} : { 'loam.yaml': plan };
+  room.git.commits.push({ sha, subject: `change ${room.git.commits.length}`, author: 'A. Author', files });
+  const answer = await room.store.deliveries.receive({
+    application: thingy,
+    source: 'manual',
+    deliveryId: sha,
+    bodyDigest: parseDigest(`sha256:${createHash('sha256').update(sha).digest('hex')}`),
+    push: {
+      ref,
+      before,
+      after: sha,
+      pushedAtMs: Date.now(),
+      message: `$(touch /tmp/x) ${sha.slice(0, 7)}`,
+      author: 'A. Author',
+    },
+    ignored: undefined,
+  });
+  if (answer.result !== 'accepted') throw new Error(`not accepted: ${JSON.stringify(answer)}`);
+  const [run] = await room.store.runs.list({ application: thingy, limit: 1 });
+  if (run === undefined) throw new Error('no run');
+  return run.id;
+}
+
+export function shaOf(text: string): Sha {
+  return parseSha(createHash('sha1').update(text).digest('hex'));
+}
+
+export type Ready = Extract<ResolveResult, { type: 'ready' }>;
+
+export async function resolveRun(room: ActivityRoom, run: RunId): Promise<Ready> {
+  const result = await call(room, 'resolve', { run });
+  if (result.type !== 'ready') throw new Error(`resolve answered ${JSON.stringify(result)}`);
+  return result;
+}
+
+export function findTask<Type extends Ready['graph']['tasks'][number]['type']>(
+  { graph }: Ready,
+  name: string,
+  type: Type,
+): Extract<Ready['graph']['tasks'][number], { type: Type }> {
+  const task = graph.tasks.find((one) => one.name === name);
+  if (task?.type !== type) throw new Error(`no ${type} ${name}`);
+  return task as Extract<Ready['graph']['tasks'][number], { type: Type }>;
+}
+
+/** Beats and cancellation of one execution; the SDK's own log is not the subject of these tests. */
+export function makeEnvironment(info: Partial<Info> = {}): MockActivityEnvironment {
+  const ignore = () => undefined;
+  const logger = { log: ignore, trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
+  return new MockActivityEnvironment(info, { logger });
+}
+
+/** One execution of an activity by a worker of its own. */
+export function call<Name extends keyof Activities>(
+  room: Pick<ActivityRoom, 'dependencies'>,
+  name: Name,
+  input: Parameters<Activities[Name]>[0],
+  environment = makeEnvironment(),
+): ReturnType<Activities[Name]> {
+  const activities = createActivities(room.dependencies);
+  return environment.run(activities[name] as never, input) as ReturnType<Activities[Name]>;
+}
+
+/** A port whose calls die: before or after the real call of a step, as a kill -9 would have it. */
+export function dyingAt<T extends object>(port: T, method: keyof T & string, when: 'before' | 'after', nth = 1): T {
+  let calls = 0;
+  return new Proxy(port, {
+    get(whole, name) {
+      const value: unknown = Reflect.get(whole, name);
+      if (typeof value !== 'function') return value;
+      const real = (value as (...args: unknown[]) => Promise<unknown>).bind(whole);
+      if (name !== method) return real;
+      return async (...args: unknown[]) => {
+        calls += 1;
+        if (calls !== nth) return real(...args);
+        if (when === 'after') await real(...args);
+        throw new Error(`killed ${when} ${method}`);
+      };
+    },
+  });
+}
+
+export async function waitFor(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
