@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { Client } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
-import { createRunEngine, openConnection, wireNames } from '../../src/adapters/temporal/engine.ts';
+import { createRunEngine, wireNames } from '../../src/adapters/temporal/engine.ts';
 import type { RunEngine } from '../../src/ports/run-engine.ts';
 
 export interface StandIn {
@@ -21,14 +21,16 @@ export async function startStandIn(address: string): Promise<StandIn> {
   const { taskQueue } = wireNames;
   const worker = await Worker.create({ connection: native, namespace, taskQueue, workflowBundle });
   const running = worker.run();
-  const connection = openConnection(address);
+  const connection = Connection.lazy({ address });
   const client = new Client({ connection, namespace });
+  const engine = createRunEngine({ address, namespace, runUrl: (row) => `http://127.0.0.1/v1/runs/${row.id}` });
   return {
     client,
-    engine: createRunEngine({ client, runUrl: (row) => `http://127.0.0.1/v1/runs/${row.id}` }),
+    engine,
     stop: async () => {
       worker.shutdown();
       await running;
+      await engine.close();
       await connection.close();
       await native.close();
     },

@@ -1,6 +1,7 @@
 // I1: starting is find-or-create by workflow id, checked against the delivery in the memo. I3: asking for a lock is idempotent by holder.
 // I4: what travels to a run is the id of a decision; the run reads the decision itself from the database.
 import {
+  Client,
   Connection,
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
@@ -8,7 +9,7 @@ import {
   WorkflowUpdateFailedError,
   isGrpcServiceError,
 } from '@temporalio/client';
-import type { Client, WorkflowHandle } from '@temporalio/client';
+import type { WorkflowHandle } from '@temporalio/client';
 import { ApplicationFailure, defineSearchAttributeKey } from '@temporalio/common';
 import { DomainError } from '../../core/errors.ts';
 import type { RunId } from '../../core/model/ids.ts';
@@ -43,15 +44,41 @@ const summaryBytes = 400;
 /** PostgreSQL and SQLite keep a keyword in 255 characters. */
 const attributeBytes = 240;
 
-export interface RunEngineOptions {
-  readonly client: Client;
+interface Shown {
   /** Where a run can be looked at; shown in the Temporal UI. */
   readonly runUrl?: (row: RunRow) => string;
 }
 
-export function createRunEngine({ client, runUrl }: RunEngineOptions): RunEngine {
+export interface OpenRunEngine extends RunEngine {
+  /** Lets the calls that are under way end first: a connection that is closed under a retry would leave its caller without an answer. */
+  close(): Promise<void>;
+}
+
+/** The engine on a connection of its own, which is made at the first call and again after each loss. */
+export function createRunEngine(
+  options: Shown & { readonly address: string; readonly namespace: string },
+): OpenRunEngine {
+  const { address, namespace } = options;
+  const connection = Connection.lazy({ address });
+  const underWay = new Set<Promise<unknown>>();
+  const engine = createRunEngineOn({ ...options, client: new Client({ connection, namespace }) }, underWay);
+  return {
+    ...engine,
+    close: async () => {
+      await Promise.allSettled(underWay);
+      await connection.close();
+    },
+  };
+}
+
+function createRunEngineOn(
+  { client, runUrl }: Shown & { readonly client: Client },
+  underWay: Set<Promise<unknown>>,
+): RunEngine {
   function within<T>(timeoutMs: number, call: () => Promise<T>): Promise<T> {
-    return guard(() => client.connection.withDeadline(Date.now() + timeoutMs, call));
+    const answer = guard(() => client.connection.withDeadline(Date.now() + timeoutMs, call));
+    underWay.add(answer);
+    return answer.finally(() => underWay.delete(answer));
   }
   function describe(workflowId: string): Promise<Description | undefined> {
     return within(callTimeoutMs, () => describeHandle(client.workflow.getHandle(workflowId)));
@@ -83,11 +110,6 @@ export function createRunEngine({ client, runUrl }: RunEngineOptions): RunEngine
       );
     },
   };
-}
-
-/** Connects at the first call and again after each loss; closing it while a call retries would leave that call without an end. */
-export function openConnection(address: string): Connection {
-  return Connection.lazy({ address });
 }
 
 type StartAnswer = Awaited<ReturnType<RunEngine['startRun']>>;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createRunEngine, openConnection, wireNames } from '../../../src/adapters/temporal/engine.ts';
+import { createRunEngine, wireNames } from '../../../src/adapters/temporal/engine.ts';
 import {
   formatRunId,
   lockHolder,
@@ -173,11 +173,10 @@ describe('run engine', () => {
   });
 
   it('says that Temporal is away, within its time', async () => {
-    const away = openConnection('127.0.0.1:1');
-    const lost = createRunEngine({ client: new Client({ connection: away, namespace: 'loam' }) });
+    const lost = createRunEngine({ address: '127.0.0.1:1', namespace: 'loam' });
 
     await expect(lost.startRun(freshRow())).rejects.toMatchObject({ code: 'temporal-unavailable' });
 
-    await away.close();
+    await lost.close();
   });
 });
