@@ -10,6 +10,7 @@ import type { CompiledGraph, CompiledTask } from './graph.ts';
 import { jsonPointer } from './json-pointer.ts';
 import { findLocks } from './locks.ts';
 import { sortByNeeds } from './order.ts';
+import type { Cycle } from './order.ts';
 import { checkReferences, findNeeds } from './references.ts';
 import { makeScope } from './scope.ts';
 
@@ -19,26 +20,21 @@ export interface Compilation {
   readonly problems: readonly PlanProblem[];
 }
 
-function describeCycle(cycle: readonly TaskName[]): PlanProblem {
-  const [first] = cycle;
+function describeCycle(cycle: Cycle): PlanProblem {
   const shown = cycle.length > 12 ? [...cycle.slice(0, 6), '...', ...cycle.slice(-5)] : cycle;
   const message = `The tasks wait for each other: ${shown.join(' -> ')}`;
-  return problem(
-    'cycle',
-    jsonPointer(['workflow', ...(first === undefined ? [] : [first])]),
-    message,
-    'Remove one of these depends_on or get_output.',
-  );
+  const remedy = 'Remove one of these depends_on or get_output.';
+  return problem('cycle', jsonPointer(['workflow', cycle[0]]), message, remedy);
 }
 
 function join(
   tasks: readonly CompiledTask[],
-  readers: ReadonlyMap<TaskName, readonly TaskName[]>,
-  covers: ReadonlyMap<TaskName, readonly TaskName[]>,
+  readers: ReadonlyMap<TaskName, Iterable<TaskName>>,
+  covers: ReadonlyMap<TaskName, Iterable<TaskName>>,
 ): readonly CompiledTask[] {
   return tasks.map((task): CompiledTask => {
-    if (task.type === 'deploy_stack') return { ...task, readers: readers.get(task.name) ?? [] };
-    if (task.type === 'approval') return { ...task, covers: covers.get(task.name) ?? [] };
+    if (task.type === 'deploy_stack') return { ...task, readers: [...(readers.get(task.name) ?? [])] };
+    if (task.type === 'approval') return { ...task, covers: [...(covers.get(task.name) ?? [])] };
     return task;
   });
 }
@@ -46,12 +42,9 @@ function join(
 export function compileGraph(draft: Draft): Compilation {
   const tasks = new Map<string, Draft['tasks'][number]>(draft.tasks.map((one) => [one.task.name, one]));
   const positions = new Map<string, number>(draft.tasks.map(({ task }, index) => [task.name, index]));
-  const withNeeds = new Map(
-    draft.tasks.map((one) => [one.task.name, { ...one.task, needs: findNeeds(one, positions) }]),
-  );
+  const withNeeds = draft.tasks.map((one): CompiledTask => ({ ...one.task, needs: findNeeds(one, positions) }));
   const problems = [...checkReferences(draft, tasks)];
-  const { sorted, cycles } = sortByNeeds([...withNeeds.values()]);
-  const ordered = sorted.flatMap((name) => withNeeds.get(name) ?? []);
+  const { sorted: ordered, cycles } = sortByNeeds(withNeeds);
   problems.push(...cycles.map(describeCycle));
   if (cycles.length > 0) return { graph: { version: 1, onFailure: draft.onFailure, tasks: ordered }, problems };
   const scope = makeScope(draft, tasks, new Ancestry(ordered));

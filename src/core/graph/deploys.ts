@@ -3,7 +3,7 @@ import type { PlanProblem } from '../plan/problem-kinds.ts';
 import { problem } from '../plan/problem-kinds.ts';
 import { jsonPointer } from './json-pointer.ts';
 import { quote } from './nearest-name.ts';
-import type { BuildImageTask, CompiledTask } from './graph.ts';
+import type { BuildImageTask, CompiledTask, RepoJobTask } from './graph.ts';
 import type { Deploy, Scope } from './scope.ts';
 
 function checkTemplateEnvironment({ task, template, pointer }: Deploy): readonly PlanProblem[] {
@@ -13,7 +13,7 @@ function checkTemplateEnvironment({ task, template, pointer }: Deploy): readonly
   return [
     problem(
       'template-environment',
-      `${pointer}/template`,
+      `${pointer}/template/get_output`,
       message,
       'Leave `environment` out of the template, or make one for each environment.',
     ),
@@ -29,7 +29,7 @@ function checkProcess({ draft }: Scope, { task, template, environment, pointer }
     problems.push(
       problem(
         'image-missing',
-        `${pointer}/template`,
+        `${pointer}/template/get_output`,
         message,
         `Add \`image: {get_output: build.digest}\` to ${template.name}.`,
       ),
@@ -50,10 +50,13 @@ function checkProcess({ draft }: Scope, { task, template, environment, pointer }
   return problems;
 }
 
+function isBuildOrJob(task: CompiledTask): task is BuildImageTask | RepoJobTask {
+  return task.type === 'build_image' || task.type === 'repo_job';
+}
+
 /** In plans that began with `repo_job` alone, a job is a build by its name. */
-function isBuildOf(task: CompiledTask, application: string): boolean {
+function isBuildOf(task: BuildImageTask | RepoJobTask, application: string): boolean {
   if (task.type === 'build_image') return task.application === application;
-  if (task.type !== 'repo_job') return false;
   const words = task.name
     .toLowerCase()
     .replaceAll('-', '_')
@@ -66,7 +69,7 @@ function isBuildOf(task: CompiledTask, application: string): boolean {
 function warnOfUnbuilt(
   { ancestry }: Scope,
   { task, template, pointer }: Deploy,
-  builds: readonly CompiledTask[],
+  builds: readonly (BuildImageTask | RepoJobTask)[],
 ): readonly PlanProblem[] {
   if (template === undefined) return [];
   const missed = builds.filter(
@@ -108,9 +111,7 @@ function checkMixed({ deploys }: Scope): readonly PlanProblem[] {
 }
 
 export function checkDeploys(scope: Scope): readonly PlanProblem[] {
-  const builds = scope.draft.tasks
-    .map(({ task }) => task)
-    .filter(({ type }) => type === 'build_image' || type === 'repo_job');
+  const builds = scope.draft.tasks.map(({ task }) => task).filter(isBuildOrJob);
   const own = scope.deploys.flatMap((deploy) => [
     ...checkTemplateEnvironment(deploy),
     ...checkProcess(scope, deploy),

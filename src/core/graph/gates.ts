@@ -8,6 +8,7 @@ import type { ApprovalTask } from './graph.ts';
 import type { Deploy, Scope } from './scope.ts';
 
 export interface Gates {
+  /** By the approval's name; one that covers nothing is not in it. */
   readonly covers: ReadonlyMap<TaskName, readonly TaskName[]>;
   readonly problems: readonly PlanProblem[];
 }
@@ -22,7 +23,7 @@ function checkBound(
   return [
     problem(
       'gate-unbound',
-      `${pointer}/template`,
+      `${pointer}/template/get_output`,
       message,
       `Add ${template.name} to the depends_on of ${approval.name}.`,
     ),
@@ -37,12 +38,11 @@ export function findCovers(scope: Scope): Gates {
     const covered = scope.deploys.filter(
       ({ task }) => task.environment === environment && scope.ancestry.isBefore(name, task.name),
     );
-    covers.set(
-      name,
-      covered.map(({ task }) => task.name),
-    );
     problems.push(...covered.flatMap((deploy) => checkBound(scope, approval, deploy)));
-    if (covered.length === 0) {
+    if (covered.length > 0) {
+      const names = covered.map(({ task }) => task.name);
+      covers.set(name, names);
+    } else {
       const message = `No deploy to ${quote(environment)} comes after the approval ${quote(name)}`;
       const remedy = `Add ${name} to the depends_on of the deploy.`;
       problems.push(problem('gate-covers-nothing', jsonPointer(['workflow', name]), message, remedy));

@@ -6,8 +6,8 @@ import { quote } from './nearest-name.ts';
 import type { Scope } from './scope.ts';
 
 export interface Locks {
-  /** Who keeps the lock of a deploy held, by the deploy's name. */
-  readonly readers: ReadonlyMap<TaskName, readonly TaskName[]>;
+  /** Who keeps the lock of a deploy held, by the deploy's name; a deploy that nobody reads is not in it. */
+  readonly readers: ReadonlyMap<TaskName, ReadonlySet<TaskName>>;
   readonly problems: readonly PlanProblem[];
 }
 
@@ -50,7 +50,7 @@ function refuseNested({ deploy, reader, pointer }: Reading, nested: TaskName): P
 }
 
 export function findLocks(scope: Scope): Locks {
-  const readers = new Map<TaskName, TaskName[]>(scope.deploys.map(({ task }) => [task.name, []]));
+  const readers = new Map<TaskName, Set<TaskName>>();
   const problems: PlanProblem[] = [];
   for (const reading of findReadings(scope)) {
     const gate = findGate(scope, reading);
@@ -60,8 +60,7 @@ export function findLocks(scope: Scope): Locks {
     }
     const nested = findNested(scope, reading);
     if (nested !== undefined) problems.push(refuseNested(reading, nested));
-    const known = readers.get(reading.deploy);
-    if (known?.includes(reading.reader) === false) known.push(reading.reader);
+    readers.set(reading.deploy, (readers.get(reading.deploy) ?? new Set()).add(reading.reader));
   }
   return { readers, problems };
 }

@@ -23,16 +23,17 @@ interface Checked {
   readonly problems: readonly PlacedProblem[];
 }
 
-const keyCodes: ReadonlySet<ProblemCode> = new Set(['key-unknown', 'name-reserved', 'name-invalid']);
+const keyCodes: ReadonlySet<ProblemCode> = new Set([
+  'key-unknown',
+  'name-reserved',
+  'name-invalid',
+  'setting-near-key',
+]);
 const valueCodes: ReadonlySet<ProblemCode> = new Set(['value-invalid', 'type-unknown']);
 
-/** The node itself, or the nearest part that has one: a missing key has no place of its own. */
+/** The node itself, or the nearest part that has one: a missing key has no place of its own. The whole plan always has one. */
 function nearestNode(nodes: ReadonlyMap<string, Node>, pointer: string): Node {
-  for (let at = pointer; at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
-    const node = nodes.get(at);
-    if (node !== undefined) return node;
-  }
-  return nodes.get('') ?? { offset: 0, keyOffset: undefined, text: undefined };
+  return nodes.get(pointer) ?? nearestNode(nodes, pointer.slice(0, pointer.lastIndexOf('/')));
 }
 
 /** Names are shown at the key, wrong values at the value; what is said of a whole part, at its name. */
@@ -86,9 +87,9 @@ function check(text: string): Checked {
 
 function limit(problems: readonly Problem[]): readonly Problem[] {
   if (problems.length <= maxProblems) return problems;
-  const more = problems.length - maxProblems + 1;
-  const message = `There are ${more} more problems`;
-  return [...problems.slice(0, maxProblems - 1), problem('too-many-problems', '', message, 'Solve these first.')];
+  const [next, ...others] = problems.slice(maxProblems - 1);
+  const more = problem('too-many-problems', '', `There are ${others.length + 1} more problems`, 'Solve these first.');
+  return [...problems.slice(0, maxProblems - 1), { ...next, ...more }];
 }
 
 /** Checks and compiles a plan. Never throws. */

@@ -8,7 +8,6 @@ export const problemKinds = {
   'application-missing': ['error', 'The task does not say which application it means'],
   'application-unknown': ['error', 'The plan has no such application'],
   'build-mixed': ['error', 'One build would have to make an archive and an image'],
-  'compute-unknown': ['error', 'No such kind of target'],
   cycle: ['error', 'Tasks wait for each other in a circle'],
   'environment-unknown': ['error', 'The plan has no such environment'],
   'gate-covers-nothing': ['warning', 'No deploy comes after this approval'],

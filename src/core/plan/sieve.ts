@@ -67,8 +67,10 @@ function isCollection(event: NodeEvent): event is SequenceEvent | MappingEvent {
 
 /** -1 when there is nothing to point at: an empty value, or a block whose text begins on a later line. */
 function offsetOf(event: NodeEvent): number {
-  if (event.type === EVENT_ID.SCALAR) return event.style >= SCALAR_STYLE.LITERAL_BLOCK ? -1 : event.valueStart;
-  return event.type === EVENT_ID.ALIAS ? event.anchorStart : event.start;
+  if (event.type === EVENT_ID.ALIAS) return event.anchorStart - 1;
+  if (event.type !== EVENT_ID.SCALAR) return event.start;
+  if (event.style === SCALAR_STYLE.PLAIN) return event.valueStart;
+  return event.style >= SCALAR_STYLE.LITERAL_BLOCK ? -1 : event.valueStart - 1;
 }
 
 function report(

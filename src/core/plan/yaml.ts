@@ -24,8 +24,8 @@ function failure(found: PlanProblem, offset = 0): YamlDocument {
   return { value: undefined, nodes: new Map(), problems: [{ problem: found, offset }] };
 }
 
-function syntaxProblem(error: unknown): YamlDocument {
-  // Anything else is a bug of the parser; the text is refused all the same.
+/** Anything but its own exception is a bug of the parser; the text is refused all the same. */
+export function refuseSyntax(error: unknown): YamlDocument {
   const { reason, mark } = error instanceof YAMLException ? error : { reason: 'it cannot be read', mark: undefined };
   return failure(
     problem(
@@ -66,7 +66,7 @@ export function readYaml(text: string): YamlDocument {
   try {
     events = parseEvents(text, { maxDepth: parserDepth });
   } catch (error) {
-    return syntaxProblem(error);
+    return refuseSyntax(error);
   }
   if (events.length > maxEvents) {
     return failure(
@@ -78,6 +78,6 @@ export function readYaml(text: string): YamlDocument {
     const [value] = constructFromEvents(kept, { source: text, schema: CORE_SCHEMA, maxAliases: 0 });
     return { value, nodes, problems };
   } catch (error) {
-    return syntaxProblem(error);
+    return refuseSyntax(error);
   }
 }

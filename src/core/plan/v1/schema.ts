@@ -15,6 +15,10 @@ function text(error: string, pattern: RegExp, max: number) {
   return z.string({ error }).max(max, { error }).regex(pattern, { error });
 }
 
+function whole(least: number, most: number, error: string) {
+  return z.int({ error }).min(least, { error }).max(most, { error });
+}
+
 const nameError = 'a name of lower-case letters, digits and hyphens, at most 40, beginning with a letter';
 const taskNameError =
   'the name of a task: letters, digits, hyphens and underscores, at most 60, beginning with a letter';
@@ -22,6 +26,7 @@ const commandError = `a command as text, at most ${limits.commandLength} charact
 const durationError = 'a duration such as 90s, 15m, 2h or 7d, or whole seconds as a number';
 const valueError = `a text (at most ${limits.valueLength} characters), {get_output: task.key} or {secret: name}`;
 const settingError = `a text (at most ${limits.valueLength} characters) or {secret: name}`;
+const longValue = `a text of at most ${limits.valueLength} characters`;
 const outputError = 'an output such as {get_output: build.digest}';
 const retryError = 'the number of further attempts, 0 to 10, or {attempts: 2, delay: 10s}';
 
@@ -41,7 +46,9 @@ const variableName = text(
 const secretName = text('the name of a secret: letters, digits, . _ -', /^[A-Za-z][A-Za-z0-9._-]{0,59}$/, 60);
 const command = text(commandError, /\S/, limits.commandLength);
 
-const scalar = z.union([z.string().max(limits.valueLength), z.number(), z.boolean()], { error: settingError });
+const scalar = z.union([z.string().max(limits.valueLength, { error: longValue }), z.number(), z.boolean()], {
+  error: settingError,
+});
 const secret = z.strictObject({ secret: secretName }, { error: settingError });
 const output = z.strictObject(
   {
@@ -57,13 +64,15 @@ const setting = z.union([scalar, secret], { error: settingError });
 const value = z.union([scalar, output, secret], { error: valueError });
 
 export const duration = z
-  .union([z.int().min(1), z.string().regex(/^[1-9][0-9]{0,8}[smhd]$/)], { error: durationError })
+  .union([whole(1, 90 * 86_400, durationError), text(durationError, /^[1-9][0-9]{0,8}[smhd]$/, 10)], {
+    error: durationError,
+  })
   .describe('90s, 15m, 2h, 7d, or seconds');
 export const retry = z
   .union(
     [
-      z.int().min(0).max(10),
-      z.strictObject({ attempts: z.int().min(0).max(10), delay: z.optional(duration) }, { error: retryError }),
+      whole(0, 10, retryError),
+      z.strictObject({ attempts: whole(0, 10, retryError), delay: z.optional(duration) }, { error: retryError }),
     ],
     { error: retryError },
   )
@@ -84,19 +93,18 @@ export const application = z.strictObject(
       .describe('Where the source is; for people.'),
     start: z.optional(command).describe('Command that serves the application; it gets PORT.'),
     port: z
-      .optional(
-        z
-          .int({ error: 'a port from 1 to 65535' })
-          .min(1, 'a port from 1 to 65535')
-          .max(65_535, 'a port from 1 to 65535'),
-      )
+      .optional(whole(1, 65_535, 'a port from 1 to 65535'))
       .describe('Port where each release has a network of its own.'),
     health: z
       .optional(text('a path that begins with /', /^\/[^\s#]*$/, 200))
       .describe('Path that answers 2xx when the release can serve. Default /.'),
     config: z.optional(config).describe('Environment variables of the application.'),
     services: z
-      .optional(z.union([z.array(serviceName).max(20), z.string().max(1000)], { error: 'a list of names of services' }))
+      .optional(
+        z.union([z.array(serviceName).max(20, 'at most 20 names'), z.string().max(1000, 'at most 20 names')], {
+          error: 'a list of names of services',
+        }),
+      )
       .describe('Backing services, such as a database.'),
   },
   { error: 'an application: a mapping of git_url, start, port, health, config, services' },
@@ -120,7 +128,9 @@ export const environment = z
 
 const dependsOn = z
   .optional(
-    z.union([taskName, z.array(taskName).max(limits.tasks)], { error: 'the name of a task, or a list of names' }),
+    z.union([taskName, z.array(taskName).max(limits.tasks, 'fewer names')], {
+      error: 'the name of a task, or a list of names',
+    }),
   )
   .describe('Tasks that must have succeeded first.');
 const common = { depends_on: dependsOn, timeout: z.optional(duration) };

@@ -41,7 +41,7 @@ export function toValue(nodes: ReadonlyMap<string, Node>, pointer: string, writt
 }
 
 export function outputOf(value: Value | undefined, pointer: string, use: DraftOutput['use']): readonly DraftOutput[] {
-  return value !== undefined && 'output' in value ? [{ ...value.output, pointer, use }] : [];
+  return value !== undefined && 'output' in value ? [{ ...value.output, pointer: `${pointer}/get_output`, use }] : [];
 }
 
 const quotePairs: readonly (readonly [string, string])[] = [

@@ -1,0 +1,55 @@
+import { head, job } from './problem-cases.ts';
+import type { ProblemCase } from './problem-cases.ts';
+
+export const yamlCases: readonly ProblemCase[] = [
+  { code: 'plan-empty', text: '', at: '1:1', remedy: 'loam init' },
+  { code: 'plan-empty', text: '# nothing\n', at: '1:1', remedy: 'loam init' },
+  { code: 'plan-empty', text: '---\n', at: '1:1', remedy: 'loam init' },
+  { code: 'plan-too-large', text: 'a'.repeat(512 * 1024 + 1), at: '1:1', remedy: 'files of the repository' },
+  { code: 'plan-too-large', text: `a: ${'\u20ac'.repeat(180_000)}`, at: '1:1', remedy: 'files of the repository' },
+  { code: 'plan-too-large', text: `a: [${'a,'.repeat(110_000)}]`, at: '1:1', remedy: 'several applications' },
+  {
+    code: 'yaml-syntax',
+    text: `${head}workflow:\n  test: {type: repo_job\n  b: c: d`,
+    at: '4:3',
+    remedy: 'indentation',
+  },
+  { code: 'yaml-syntax', text: 'a: \0', at: '1:4', remedy: 'quotes' },
+  { code: 'yaml-syntax', text: '['.repeat(300), at: '1:200', remedy: 'quotes' },
+  {
+    code: 'yaml-syntax',
+    text: `${head}workflow: {test: {type: repo_job, cmd: tox, env: {16: a, 0x10: b}}}`,
+    at: '2:58',
+    remedy: 'quotes',
+  },
+  { code: 'yaml-depth', text: `${head}a: ${'['.repeat(60)}${']'.repeat(60)}`, at: '2:53', remedy: '5 levels' },
+  {
+    code: 'yaml-documents',
+    text: `${head}workflow: {a: {type: repo_job, cmd: x}}\n---\nb: 1\n`,
+    at: '3:1',
+    remedy: 'three dashes',
+  },
+  {
+    code: 'yaml-documents',
+    text: `${head}workflow: {a: {type: repo_job, cmd: x}}\n...\nb: 1\n`,
+    at: '2:37',
+    remedy: 'three dashes',
+  },
+  { code: 'yaml-duplicate-key', text: job('timeout: 1m, timeout: [{a: 1}, 2]'), at: '2:58', remedy: 'Remove one' },
+  {
+    code: 'yaml-alias',
+    text: `${head}a: &x 1\nworkflow: {test: {type: repo_job, cmd: *x}}`,
+    at: '3:40',
+    remedy: 'Write the value out',
+  },
+  { code: 'yaml-tag', text: job('env: {A: !!binary aGk=}'), at: '2:54', remedy: 'quotes' },
+  { code: 'yaml-tag', text: `${head}workflow: !mine {a: {type: repo_job, cmd: x}}`, at: '2:11', remedy: 'quotes' },
+  { code: 'yaml-tag', text: job('env: {!!str A: 1}'), at: '2:51', remedy: 'quotes' },
+  { code: 'yaml-key', text: job('? [a, [b]] : {c: d}, env: {}'), at: '2:47', remedy: 'Write a name' },
+  { code: 'yaml-key', text: job('*x : 1'), at: '2:45', remedy: 'Write a name' },
+  { code: 'key-reserved', text: job('__proto__: {a: 1}'), at: '2:45', remedy: 'another name' },
+  { code: 'key-reserved', text: job('<<: {a: 1}'), at: '2:45', remedy: 'inherit' },
+  { code: 'text-invalid', text: job('env: {A: "a\\0b"}'), at: '2:54', remedy: 'escape' },
+  { code: 'text-invalid', text: job('env: {A: "\\ud800"}'), at: '2:54', remedy: 'escape' },
+  { code: 'text-invalid', text: job('env: {"A\\0": a}'), at: '2:51', remedy: 'escape' },
+];
