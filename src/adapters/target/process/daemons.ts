@@ -26,13 +26,18 @@ export async function ensureFront(data: string, programs: DaemonPrograms): Promi
   if (running !== undefined) return running;
   await mkdir(frontFolder(data), { recursive: true });
   const log = path.join(data, 'processes', 'front.log');
-  const hasEnded = await startDaemon(programs, 'front.ts', data, log, '');
   const end = performance.now() + startMs;
+  let daemon: Daemon | undefined;
   while (performance.now() < end) {
+    // Again, when it gave way to a front that was just ending.
+    if (daemon?.hasEnded() !== false)
+      daemon = await startDaemon(programs, { file: 'front.ts', argument: data, log, input: '' });
     const status = await askFront(data);
-    if (status !== undefined) return status;
-    if (hasEnded() && performance.now() > end - startMs / 2) break;
-    await delay(pollMs);
+    if (status !== undefined) {
+      daemon.endUnless(status.process.pid);
+      return status;
+    }
+    await delay(daemon.hasEnded() ? 500 : pollMs);
   }
   throw new DomainError('internal', `the front did not start; its log is ${log}`);
 }
@@ -47,11 +52,15 @@ export async function ensureKeeper(
   await mkdir(replicaFolder, { recursive: true });
   const log = path.join(replicaFolder, 'keeper.log');
   const before = await readReplicaState(replicaFolder);
-  await startDaemon(programs, 'keeper.ts', replicaFolder, log, JSON.stringify(openSpec()));
+  const input = JSON.stringify(openSpec());
+  const daemon = await startDaemon(programs, { file: 'keeper.ts', argument: replicaFolder, log, input });
   const end = performance.now() + startMs;
   while (performance.now() < end) {
     const state = await readReplicaState(replicaFolder);
-    if (state !== undefined && isNew(state, before)) return;
+    if (state !== undefined && isNew(state, before)) {
+      daemon.endUnless(state.keeper.pid);
+      return;
+    }
     await delay(pollMs);
   }
   throw new DomainError('internal', `the keeper of a replica did not start; its log is ${log}`);
@@ -67,18 +76,25 @@ function isNew(state: ReplicaState, before: ReplicaState | undefined): boolean {
   return !isSame || isRunning(state.keeper);
 }
 
-/** Detached: it outlives its starter, and no signal to the starter's group reaches it. Returns whether it has ended already. */
-async function startDaemon(
-  programs: DaemonPrograms,
-  file: string,
-  argument: string,
-  log: string,
-  input: string,
-): Promise<() => boolean> {
-  await mkdir(path.dirname(log), { recursive: true });
-  const output = await open(log, 'a', 0o600);
+interface Daemon {
+  hasEnded(): boolean;
+  /** One that came second would otherwise still be on its way, and take over later when nobody expects it. */
+  endUnless(pid: number): void;
+}
+
+interface DaemonStart {
+  readonly file: string;
+  readonly argument: string;
+  readonly log: string;
+  readonly input: string;
+}
+
+/** Detached: it outlives its starter, and no signal to the starter's group reaches it. */
+async function startDaemon(programs: DaemonPrograms, start: DaemonStart): Promise<Daemon> {
+  await mkdir(path.dirname(start.log), { recursive: true });
+  const output = await open(start.log, 'a', 0o600);
   try {
-    const child = spawn(programs.nodePath, [path.join(programs.mainFolder, file), argument], {
+    const child = spawn(programs.nodePath, [path.join(programs.mainFolder, start.file), start.argument], {
       cwd: '/',
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
       detached: true,
@@ -88,9 +104,14 @@ async function startDaemon(
     child.once('exit', () => (hasEnded = true));
     child.once('error', () => (hasEnded = true));
     child.stdin?.on('error', () => undefined); // it ended before it read; its log says why
-    child.stdin?.end(input);
+    child.stdin?.end(start.input);
     child.unref();
-    return () => hasEnded;
+    return {
+      hasEnded: () => hasEnded,
+      endUnless: (pid) => {
+        if (child.pid !== pid) child.kill('SIGKILL');
+      },
+    };
   } finally {
     await output.close();
   }

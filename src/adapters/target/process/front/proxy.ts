@@ -22,7 +22,6 @@ interface Exchange {
   readonly tried: Set<number>;
   attempts: number;
   done: () => void;
-  isReused: boolean;
 }
 
 /** Carries requests to the replicas of the live release: HTTP, server-sent events and WebSocket. */
@@ -34,10 +33,6 @@ export class Proxy {
   constructor(logger: Logger) {
     this.#logger = logger;
     this.#proxy.on('error', (error, request, response) => this.#handleFailure(error, request, response));
-    this.#proxy.on('proxyReq', (outgoing, request) => {
-      const exchange = this.#exchanges.get(request);
-      if (exchange !== undefined) exchange.isReused = outgoing.reusedSocket;
-    });
     this.#proxy.on('proxyRes', (incoming, request) => {
       const exchange = this.#exchanges.get(request);
       stripHopByHop(incoming.headers);
@@ -96,7 +91,7 @@ export class Proxy {
     if (exchange === undefined || request === undefined || response === undefined) return;
     if (response instanceof Socket) refuseUpgrade(response, exchange.destination);
     else if (response.headersSent || response.destroyed) response.destroy();
-    else if (canRepeat(exchange, error)) this.#forward(exchange, request, response);
+    else if (mayRepeat(exchange, error)) this.#forward(exchange, request, response);
     else {
       const { name } = exchange.destination;
       this.#logger.warn({ environment: name, reason: error.message }, 'an application did not answer');
@@ -113,15 +108,12 @@ function startExchange(destination: Destination, request: IncomingMessage): Exch
     tried: new Set(),
     attempts: 0,
     done: () => undefined,
-    isReused: false,
   };
 }
 
-/** Only what the application cannot have seen is sent again, once. */
-function canRepeat({ canRepeat, attempts, isReused }: Exchange, error: Error): boolean {
-  const code = codeOf(error);
-  const didNotArrive = code === 'ECONNREFUSED' || (isReused && (code === 'ECONNRESET' || code === 'EPIPE'));
-  return canRepeat && attempts < 2 && didNotArrive;
+/** Once, and only for requests that are harmless when they are done twice: the replica may have died with the request in its hands. */
+function mayRepeat({ canRepeat, attempts }: Exchange, error: Error): boolean {
+  return canRepeat && attempts < 2 && ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(codeOf(error));
 }
 
 function codeOf(error: Error): string {

@@ -1,7 +1,6 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../../ports/logger.ts';
 import { writeJson } from '../json-file.ts';
 import { controlSocketName, frontFile, frontFolder, routesFolder } from '../layout.ts';
@@ -18,12 +17,10 @@ export interface RunFrontOptions {
   readonly drainMs: number;
 }
 
-const takeoverMs = 2000;
-
 /** The front daemon, from start to end. False: another front serves this data folder. */
 export async function runFront(options: RunFrontOptions): Promise<boolean> {
   const { data, logger } = options;
-  const release = await holdFront(data);
+  const release = await holdName('front', data);
   if (release === undefined) return false;
   const identity = identifyProcess(process.pid);
   if (identity === undefined) throw new Error('this system has no /proc');
@@ -54,14 +51,4 @@ export async function runFront(options: RunFrontOptions): Promise<boolean> {
   release();
   logger.info({}, 'the front ended');
   return true;
-}
-
-/** Waits a moment for a front that is just ending. */
-async function holdFront(data: string): Promise<(() => void) | undefined> {
-  const end = performance.now() + takeoverMs;
-  for (;;) {
-    const release = await holdName('front', data);
-    if (release !== undefined || performance.now() > end) return release;
-    await delay(100);
-  }
 }
