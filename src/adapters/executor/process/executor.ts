@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DomainError } from '../../../core/errors.ts';
+import type { Executor, JobEnd, JobKey, JobSpec } from '../../../ports/executor.ts';
+import { deleteTree } from './delete-tree.ts';
+import { endJob, killJob } from './end-job.ts';
+import { followJob } from './follow.ts';
+import type { FollowOptions } from './follow.ts';
+import { exists, jobFolder, parseJobName, readEnd, readShim } from './job-folder.ts';
+import type { JobFolder } from './job-folder.ts';
+import { checkJob } from './job-limits.ts';
+import { launchJob } from './launch.ts';
+import type { NetworkPool } from './network.ts';
+import { isShimAlive } from './processes.ts';
+import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
+
+export interface ProcessExecutorParts {
+  readonly jobsFolder: string;
+  readonly shim: string;
+  readonly host: SandboxHost;
+  /** Undefined: `egress` is the host's network. */
+  readonly networks: NetworkPool | undefined;
+  readonly limits: readonly string[];
+}
+
+/**
+ * Jobs as processes of this host: under bubblewrap, each with a shim that outlives the worker.
+ *
+ * - I2: everything about a job is in its folder and in the process table; this class remembers nothing, so any worker of this host can go on.
+ * - I8: the sandbox shows the system read-only and the job's own folders, nothing of Loam; its end is the end of every process in there.
+ */
+export class ProcessExecutor implements Executor {
+  readonly kind = 'process';
+  readonly limits: readonly string[];
+  readonly #parts: ProcessExecutorParts;
+
+  constructor(parts: ProcessExecutorParts) {
+    this.#parts = parts;
+    this.limits = parts.limits;
+  }
+
+  async start(job: JobSpec): Promise<{ readonly created: boolean }> {
+    const folder = this.#folder(job.key);
+    if (readShim(folder) !== undefined) return { created: false };
+    checkJob(job);
+    const networkKind = this.#networkOf(job);
+    const network = networkKind === 'prepared' ? await this.#parts.networks?.take() : undefined;
+    try {
+      const { host, shim } = this.#parts;
+      return { created: await launchJob({ host, shim, job, folder, network, networkKind }) };
+    } finally {
+      network?.release(); // the shim holds its own copy
+    }
+  }
+
+  async attach(key: JobKey, options: FollowOptions): Promise<JobEnd> {
+    options.signal.throwIfAborted();
+    const folder = this.#folder(key);
+    if (readShim(folder) === undefined)
+      throw new DomainError('not-found', `job ${folder.name} was never started or is removed`);
+    const end = await followJob(folder, options);
+    if (end.type === 'lost') await killJob(folder); // a shim that was killed may have left the rest
+    return end;
+  }
+
+  async stop(key: JobKey, graceMs: number): Promise<void> {
+    const folder = this.#folder(key);
+    if (readShim(folder) === undefined || readEnd(folder) !== undefined) return;
+    writeFileSync(folder.stop, '');
+    await endJob(folder, graceMs);
+  }
+
+  collect(key: JobKey, name: string): Promise<string | undefined> {
+    if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name))
+      throw new DomainError('input-invalid', 'the name of an output file has no folder');
+    const path = join(this.#folder(key).out, name);
+    return Promise.resolve(lstatSync(path, { throwIfNoEntry: false })?.isFile() === true ? path : undefined);
+  }
+
+  async remove(key: JobKey): Promise<void> {
+    const folder = this.#folder(key);
+    if (!exists(folder.path)) return;
+    const shim = readShim(folder);
+    if (shim !== undefined && (readEnd(folder) === undefined || isShimAlive(shim))) {
+      if (readEnd(folder) === undefined) writeFileSync(folder.stop, '');
+      await killJob(folder);
+    }
+    // Under another name first: a removal that is cut off must not look like a job that was never started.
+    const trash = join(this.#parts.jobsFolder, `.gone-${randomBytes(6).toString('hex')}`);
+    try {
+      renameSync(folder.path, trash);
+    } catch (error) {
+      if (!exists(folder.path)) return;
+      throw error;
+    }
+    await deleteTree(trash);
+  }
+
+  list(): Promise<readonly JobKey[]> {
+    return Promise.resolve(readdirSync(this.#parts.jobsFolder).flatMap((name) => parseJobName(name) ?? []));
+  }
+
+  #folder(key: JobKey): JobFolder {
+    return jobFolder(this.#parts.jobsFolder, key);
+  }
+
+  /** What is not isolated is only for those who could run it here anyway (DESIGN 7). */
+  #networkOf(job: JobSpec): SandboxNetwork {
+    const { host, networks } = this.#parts;
+    if (host.isolation === 'none') {
+      if (!job.local) throw refused('a sandbox', 'bubblewrap');
+      return 'host';
+    }
+    if (job.network === 'none') return 'none';
+    if (networks !== undefined) return 'prepared';
+    if (!job.local) throw refused('a network of its own', 'slirp4netns');
+    return 'host';
+  }
+}
+
+function refused(what: string, program: string): DomainError {
+  return new DomainError(
+    'executor-unavailable',
+    `this host cannot give the job ${what}, which only applications added on this machine may do without: install ${program} here, see "loam doctor"`,
+  );
+}
+
+/** Deletes what a removal that was cut off left behind. */
+export async function deleteTrash(jobsFolder: string): Promise<void> {
+  mkdirSync(jobsFolder, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(jobsFolder))
+    if (/^\.(?:gone|probe)-/.test(name)) await deleteTree(join(jobsFolder, name));
+}

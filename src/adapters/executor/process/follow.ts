@@ -1,0 +1,93 @@
+import { watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { JobEnd, JobOutput } from '../../../ports/executor.ts';
+import { exists, readEnd, readShim } from './job-folder.ts';
+import type { JobFolder } from './job-folder.ts';
+import { isShimAlive } from './processes.ts';
+
+const chunkBytes = 256 * 1024;
+const pollMs = 200;
+
+export interface FollowOptions {
+  readonly fromOffset: number;
+  readonly signal: AbortSignal;
+  readonly onOutput: (output: JobOutput) => Promise<void>;
+}
+
+/** Gives a job's output from an offset on and answers how it ended. */
+export async function followJob(folder: JobFolder, options: FollowOptions): Promise<JobEnd> {
+  const changes = new Changes(folder.path, options.signal);
+  const file = await open(folder.output, 'r');
+  try {
+    let offset = options.fromOffset;
+    for (;;) {
+      const end = readEnd(folder) ?? endWithoutWord(folder); // before the output is read: it is complete once there is an end
+      offset = await giveOutput(file, offset, options);
+      if (end !== undefined) return end;
+      await changes.next();
+    }
+  } finally {
+    changes.close();
+    await file.close();
+  }
+}
+
+/** A shim that is gone and left no word: killed, or the host restarted. */
+function endWithoutWord(folder: JobFolder): JobEnd | undefined {
+  const shim = readShim(folder);
+  if (shim !== undefined && isShimAlive(shim)) return undefined;
+  return readEnd(folder) ?? { type: exists(folder.stop) ? 'stopped' : 'lost' }; // it may have ended between the two looks
+}
+
+async function giveOutput(file: FileHandle, from: number, { signal, onOutput }: FollowOptions): Promise<number> {
+  let offset = from;
+  for (;;) {
+    signal.throwIfAborted();
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, offset);
+    if (bytesRead === 0) return offset;
+    await onOutput({ offset, bytes: buffer.subarray(0, bytesRead) });
+    offset += bytesRead;
+  }
+}
+
+/** Tells that something changed in a folder. Where the kernel gives no more watches, the poll alone does. */
+class Changes {
+  readonly #signal: AbortSignal;
+  #watcher: FSWatcher | undefined;
+  #pending = false;
+  #wake: (() => void) | undefined;
+
+  constructor(path: string, signal: AbortSignal) {
+    this.#signal = signal;
+    try {
+      this.#watcher = watch(path, () => this.#notice());
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch {
+      this.#watcher = undefined;
+    }
+    signal.addEventListener('abort', this.#notice);
+  }
+
+  async next(): Promise<void> {
+    if (!this.#pending && !this.#signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      const timer = setTimeout(resolve, this.#watcher === undefined ? pollMs / 10 : pollMs, undefined);
+      this.#wake = () => resolve(undefined);
+      await promise;
+      clearTimeout(timer);
+    }
+    this.#pending = false;
+  }
+
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#notice);
+    this.#watcher?.close();
+  }
+
+  readonly #notice = (): void => {
+    this.#pending = true;
+    this.#wake?.();
+  };
+}

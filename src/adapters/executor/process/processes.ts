@@ -1,0 +1,94 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import type { ShimIdentity } from './job-folder.ts';
+
+export interface ProcessEntry {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+  /** Field 22 of /proc/<pid>/stat: a pid alone is given away again. */
+  readonly startTime: string;
+}
+
+/** All processes that live; a zombie does not. */
+export function readProcesses(): ReadonlyMap<number, ProcessEntry> {
+  const entries = new Map<number, ProcessEntry>();
+  for (const name of readdirSync('/proc')) {
+    const entry = isPid(name) ? readProcess(Number(name)) : undefined;
+    if (entry !== undefined) entries.set(entry.pid, entry);
+  }
+  return entries;
+}
+
+export function readProcess(pid: number): ProcessEntry | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, parent, , session, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
+    const startTime = rest[15];
+    if (state === 'Z' || state === 'X' || startTime === undefined) return undefined;
+    return { pid, parent: Number(parent), session: Number(session), startTime };
+  } catch {
+    return undefined;
+  }
+}
+
+let bootId: string | undefined;
+
+function readBootId(): string {
+  return (bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+}
+
+/** Is it this very shim that still runs? */
+export function isShimAlive(shim: ShimIdentity): boolean {
+  return shim.bootId === readBootId() && readProcess(shim.pid)?.startTime === shim.startTime;
+}
+
+/** The shim and its helpers: its session, unless another process got its pid. */
+export function sessionOf(shim: ShimIdentity, processes: ReadonlyMap<number, ProcessEntry>): readonly number[] {
+  const leader = processes.get(shim.pid);
+  if (shim.bootId !== readBootId() || (leader !== undefined && leader.startTime !== shim.startTime)) return [];
+  return [...processes.values()].filter((entry) => entry.session === shim.pid).map((entry) => entry.pid);
+}
+
+/** All that descend from these, without them. */
+export function descendantsOf(
+  roots: readonly number[],
+  processes: ReadonlyMap<number, ProcessEntry>,
+): readonly number[] {
+  const found = new Set(roots);
+  let size: number;
+  do {
+    size = found.size;
+    for (const entry of processes.values()) if (found.has(entry.parent)) found.add(entry.pid);
+  } while (found.size > size);
+  for (const root of roots) found.delete(root);
+  return [...found];
+}
+
+/** Processes that carry this line in their environment: how the leftovers of a job without a sandbox are found. */
+export function processesWith(variable: string, processes: ReadonlyMap<number, ProcessEntry>): readonly number[] {
+  const needle = Buffer.from(`${variable}\0`);
+  return [...processes.keys()].filter((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`);
+      const at = environment.indexOf(needle);
+      return at === 0 || (at > 0 && environment[at - 1] === 0);
+    } catch {
+      return false; // another user's, or gone
+    }
+  });
+}
+
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // gone already
+    }
+  }
+}
+
+function isPid(name: string): boolean {
+  const first = name.charCodeAt(0);
+  return first >= 48 && first <= 57;
+}
