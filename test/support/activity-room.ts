@@ -166,7 +166,7 @@ export function call<Name extends keyof Activities>(
 }
 
 /** A port whose calls die: before or after the real call of a step, as a kill -9 would have it. */
-export function dyingAt<T extends object>(port: T, method: keyof T & string, when: 'before' | 'after', nth = 1): T {
+function dyingAt<T extends object>(port: T, method: keyof T & string, when: 'before' | 'after', nth = 1): T {
   let calls = 0;
   return new Proxy(port, {
     get(whole, name) {
@@ -194,4 +194,20 @@ export async function waitFor(
     if (Date.now() > deadline) throw new Error(`waited in vain for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+type Ports = Pick<ActivityDependencies, 'executor' | 'logs' | 'target'> & Pick<Store, 'tasks' | 'releases' | 'runs'>;
+
+/** The same room with one port that dies once, at one call. */
+export function dyingRoom(
+  { dependencies }: Pick<ActivityRoom, 'dependencies'>,
+  port: keyof Ports,
+  method: string,
+  when: 'before' | 'after',
+): Pick<ActivityRoom, 'dependencies'> {
+  const { store } = dependencies;
+  const real: object = { ...dependencies, ...store }[port];
+  const dying = { [port]: dyingAt(real, method as never, when) };
+  const isPart = port in store;
+  return { dependencies: isPart ? { ...dependencies, store: { ...store, ...dying } } : { ...dependencies, ...dying } };
 }

@@ -1,19 +1,16 @@
-// I2, I5, I7, I8 of activities/job.ts, job-log.ts, job-environment.ts, build-image.ts
+// I2, I8 of activities/job.ts and job-log.ts
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskInput } from '../../../activities/types.ts';
 import type { BuildImageTask, RepoJobTask } from '../../../src/core/graph/graph.ts';
-import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
-import { Secret } from '../../../src/ports/secret.ts';
 import {
   call,
-  dyingAt,
+  dyingRoom,
   findTask,
   makeActivityRoom,
   makeEnvironment,
   push,
   resolveRun,
-  thingy,
   waitFor,
 } from '../../support/activity-room.ts';
 import type { ActivityRoom, Ready } from '../../support/activity-room.ts';
@@ -158,7 +155,7 @@ describe('repo_job', () => {
       original(job);
     };
 
-    await expect(call(dyingRoom(port, method, when), 'repo_job', test)).rejects.toThrow();
+    await expect(call(dyingRoom(room, port, method, when), 'repo_job', test)).rejects.toThrow();
     const outcome = await call(room, 'repo_job', test);
 
     expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
@@ -261,102 +258,6 @@ describe('repo_job', () => {
   });
 });
 
-describe('repo_job that reads outputs and secrets', () => {
-  let smoke: TaskInput<RepoJobTask>;
-
-  beforeEach(() => {
-    smoke = { ...test, task: findTask(ready, 'smoke', 'repo_job') };
-    room.executor.onStart = (job) => {
-      job.output = new TextEncoder().encode('key is canary-secret!\n');
-      job.end = { type: 'exited', exitCode: 0 };
-    };
-  });
-
-  it('names task and key of an output that does not exist', async () => {
-    await room.store.secrets.put(thingy, undefined, 'API_KEY', new Secret('canary-secret'));
-
-    const outcome = await call(room, 'repo_job', smoke);
-
-    expect(outcome).toMatchObject({ status: 'failed', code: 'output-missing' });
-    expect(outcome.reason).toContain('"url" of task staging');
-    expect(room.executor.startCalls).toBe(0);
-  });
-
-  it('gets the value, a socket to the front, and its secret apart from the rest and masked in the log (I7)', async () => {
-    await leaveUrl();
-    await room.store.secrets.put(thingy, undefined, 'API_KEY', new Secret('canary-secret'));
-    const seen = watchSpec();
-
-    await call(room, 'repo_job', smoke);
-
-    const staging = await room.store.environments.get(thingy, parseEnvironmentName('staging'));
-    const port = staging?.frontPort ?? 0;
-    expect(seen()?.env).toMatchObject({ URL: 'http://front/staging', PLAIN: 'x' });
-    expect(seen()?.env['KEY']).toBeUndefined();
-    expect(seen()?.secrets['KEY']?.reveal()).toBe('canary-secret');
-    expect(seen()?.sockets).toEqual([{ port, path: `/front/${port}.sock` }]);
-    expect(logOf(smoke)).toMatch(/^key is .*!\n$/);
-    expect(logOf(smoke) + room.workerLog.join('')).not.toContain('canary');
-  });
-
-  it('sees no secret that belongs to one environment (I8)', async () => {
-    await leaveUrl();
-    await room.store.secrets.put(thingy, parseEnvironmentName('staging'), 'API_KEY', new Secret('canary-secret'));
-
-    expect(await call(room, 'repo_job', smoke)).toMatchObject({ status: 'failed', code: 'secret-missing' });
-  });
-
-  async function leaveUrl(): Promise<void> {
-    const key = { run: test.run, task: parseTaskName('staging'), attempt: 1 };
-    const begin = await room.store.tasks.begin(key, 'host-1');
-    if (begin.type !== 'begun') throw new Error('staging has ended');
-    const end = { outcome: { status: 'succeeded' }, outputs: { url: 'http://front/staging' }, log: undefined } as const;
-    await room.store.tasks.finish(key, begin.owner, end);
-  }
-});
-
-describe('build_image', () => {
-  let build: TaskInput<BuildImageTask>;
-
-  beforeEach(() => {
-    build = { ...test, task: findTask(ready, 'build', 'build_image') };
-  });
-
-  it('stores the archive under its digest, and gives the digest as output (I5)', async () => {
-    room.executor.onStart = (job) => {
-      job.files.set('artifact.tar', 'the archive');
-      job.end = { type: 'exited', exitCode: 0 };
-    };
-    const seen = watchSpec();
-
-    const outcome = await call(room, 'build_image', build);
-
-    const { digest } = await room.blobs.put('the archive');
-    expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
-    expect(await room.store.tasks.output(build.run, { task: build.task.name, key: 'digest' })).toBe(digest);
-    expect(await room.store.tasks.output(build.run, { task: build.task.name, key: '' })).toBe(digest);
-    expect(logOf(build)).toContain(`artifact ${digest} (11 bytes)`);
-    expect(seen()?.cmd).toMatch(/^sh -c '.*' \|\| exit \$\?\nLC_ALL=C exec tar /);
-  });
-
-  it('fails when the build leaves no archive, and when it is too large', async () => {
-    room.executor.onStart = (job) => void (job.end = { type: 'exited', exitCode: 0 });
-    const none = await call(room, 'build_image', build);
-    room.executor.onStart = (job) => {
-      job.files.set('artifact.tar', 'x'.repeat(100));
-      job.end = { type: 'exited', exitCode: 0 };
-    };
-    const tight = {
-      dependencies: { ...room.dependencies, limits: { ...room.dependencies.limits, artifactBytes: 99 } },
-    };
-
-    const large = await call(tight, 'build_image', { ...build, attempt: 2 });
-
-    expect(none).toMatchObject({ status: 'failed', code: 'artifact-invalid' });
-    expect(large).toMatchObject({ status: 'failed', code: 'input-too-large' });
-  });
-});
-
 function watchSpec() {
   let spec: Parameters<FakeExecutor['start']>[0] | undefined;
   const { onStart } = room.executor;
@@ -365,13 +266,4 @@ function watchSpec() {
     onStart(job);
   };
   return () => spec;
-}
-
-function dyingRoom(port: 'executor' | 'logs' | 'tasks', method: string, when: 'before' | 'after') {
-  const { dependencies } = room;
-  if (port === 'tasks') {
-    const tasks = dyingAt(dependencies.store.tasks, method as 'begin', when);
-    return { dependencies: { ...dependencies, store: { ...dependencies.store, tasks } } };
-  }
-  return { dependencies: { ...dependencies, [port]: dyingAt<object>(dependencies[port], method as never, when) } };
 }

@@ -1,0 +1,147 @@
+// I6, I8 of activities/sweep.ts
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sweep } from '../../../activities/sweep.ts';
+import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
+import type { RunId } from '../../../src/core/model/ids.ts';
+import type { Release } from '../../../src/ports/store.ts';
+import type { ReleaseReference } from '../../../src/ports/target.ts';
+import { makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
+import type { ActivityRoom } from '../../support/activity-room.ts';
+
+const staging = parseEnvironmentName('staging');
+const task = parseTaskName('staging');
+const test = parseTaskName('test');
+
+let room: ActivityRoom;
+let run: RunId;
+let digest: Awaited<ReturnType<ActivityRoom['blobs']['put']>>['digest'];
+
+beforeEach(async () => {
+  room = await makeActivityRoom();
+  run = await push(room, undefined);
+  ({ digest } = await room.blobs.put('x'));
+  await room.store.runs.setPlan(run, {
+    planDigest: digest,
+    snapshot: digest,
+    warnings: [],
+    tasks: [
+      { name: test, type: 'repo_job' },
+      { name: task, type: 'deploy_stack' },
+    ],
+  });
+  await room.store.environments.put(thingy, staging, { target: 'process' });
+});
+
+afterEach(() => room.close());
+
+describe('sweep', () => {
+  it('removes sandboxes of closed runs and ended attempts, and no others (I8)', async () => {
+    for (const attempt of [1, 2]) {
+      await room.store.tasks.begin({ run, task: test, attempt }, 'host-1');
+      await start(run, attempt);
+    }
+    const outcome = { outcome: { status: 'failed' }, outputs: {}, log: undefined } as const;
+    await room.store.tasks.finish({ run, task: test, attempt: 1 }, 1, outcome);
+    await start('thingy/99' as RunId, 1);
+
+    const first = await sweep(room.dependencies);
+    const left = (await room.executor.list()).map(({ attempt }) => attempt);
+    await room.store.runs.finish(run, { status: 'failed', code: undefined, reason: undefined });
+    const second = await sweep(room.dependencies);
+
+    expect([first.sandboxes, second.sandboxes]).toEqual([2, 1]);
+    expect(left).toEqual([2]);
+    expect(await room.executor.list()).toEqual([]);
+  });
+
+  it('leaves a deploy of an open run alone', async () => {
+    await bringUp(1);
+
+    expect(await sweep(room.dependencies)).toEqual({ sandboxes: 0, releases: 0 });
+    expect(room.target.running.size).toBe(1);
+  });
+
+  it('ends what the deploy of a closed run left (I6)', async () => {
+    await bringUp(1);
+    await room.store.runs.finish(run, { status: 'failed', code: undefined, reason: undefined });
+
+    expect(await sweep(room.dependencies)).toMatchObject({ releases: 1 });
+    expect(room.target.running.size).toBe(0);
+    expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
+    expect(await sweep(room.dependencies)).toMatchObject({ releases: 0 });
+  });
+
+  it('makes live what serves already, if nobody took the fence since (I6)', async () => {
+    await room.target.switchTo(await bringUp(1));
+    await room.store.runs.finish(run, { status: 'failed', code: undefined, reason: undefined });
+
+    await sweep(room.dependencies);
+
+    expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('live');
+    expect((await room.store.environments.get(thingy, staging))?.liveRelease).toBe(1);
+  });
+
+  it('goes on when one thing cannot be ended', async () => {
+    await start('thingy/98' as RunId, 1);
+    await start('thingy/99' as RunId, 1);
+    const { executor } = room;
+    let calls = 0;
+    const remove = async (key: Parameters<typeof executor.remove>[0]) => {
+      calls += 1;
+      if (calls === 1) throw new Error('busy');
+      await executor.remove(key);
+    };
+    const broken = {
+      ...room.dependencies,
+      executor: Object.assign(Object.create(executor) as typeof executor, { remove, list: () => executor.list() }),
+    };
+
+    expect(await sweep(broken)).toMatchObject({ sandboxes: 1 });
+  });
+});
+
+/** A release that runs and has not been switched to. */
+async function bringUp(attempt: number): Promise<ReleaseReference> {
+  const fence = await room.store.environments.takeFence(thingy, staging, `holder-${attempt}`);
+  const release: Release = await room.store.releases.begin({
+    application: thingy,
+    environment: staging,
+    fence,
+    run,
+    task,
+    attempt,
+    commit: shaOf('x'),
+    image: digest,
+    template: digest,
+    planDigest: digest,
+    config: {},
+  });
+  const reference = { application: thingy, environment: staging, release: release.number, fence };
+  const spec = {
+    artifact: '/a',
+    start: 'x',
+    health: '/',
+    replicas: 1,
+    env: {},
+    secrets: {},
+    trustToken: undefined,
+    frontPort: 1,
+  };
+  await room.target.start({ ...spec, reference }, AbortSignal.timeout(5_000));
+  return reference;
+}
+
+async function start(of: RunId, attempt: number): Promise<void> {
+  await room.executor.start({
+    key: { run: of, task: test, attempt },
+    source: undefined,
+    cmd: 'true',
+    env: {},
+    secrets: {},
+    network: 'none',
+    local: true,
+    timeoutMs: 1_000,
+    outputLimitBytes: 1_000,
+    sockets: [],
+  });
+}
