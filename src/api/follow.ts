@@ -33,9 +33,10 @@ export async function followRun(reader: RunReader, run: RunId, stream: EventStre
 
 /** The end of a run is an event of its own, so that a reader sees the last changes of its tasks before it. */
 function* eventsOf({ run, tasks, gates }: RunSnapshot): Generator<[string, RunEvent]> {
-  if (!isTerminal(run.status)) yield ['run', { type: 'run', run }];
   for (const task of tasks) yield [`task ${task.name}`, { type: 'task', task }];
   for (const gate of gates) yield [`gate ${gate.gate}#${gate.opening}`, { type: 'gate', gate }];
+  // Last: who stops at a pause has been told of the gate that it waits at.
+  if (!isTerminal(run.status)) yield ['run', { type: 'run', run }];
 }
 
 /** Sends the newest runs as they are, oldest first, then each change among them. */

@@ -9,7 +9,7 @@ import type { Store } from '../../src/ports/store.ts';
 export interface TestStore {
   readonly store: Store;
   readonly folder: string;
-  destroy(): Promise<void>;
+  readonly destroy: () => Promise<void>;
 }
 
 /** The real database in a folder of its own, which may also hold other state of the test. */

@@ -54,27 +54,18 @@ export interface OpenRunEngine extends RunEngine {
   close(): Promise<void>;
 }
 
-/** The engine on a connection of its own, which is made at the first call and again after each loss. */
-export function createRunEngine(
-  options: Shown & { readonly address: string; readonly namespace: string },
-): OpenRunEngine {
-  const { address, namespace } = options;
-  const connection = Connection.lazy({ address });
-  const underWay = new Set<Promise<unknown>>();
-  const engine = createRunEngineOn({ ...options, client: new Client({ connection, namespace }) }, underWay);
-  return {
-    ...engine,
-    close: async () => {
-      await Promise.allSettled(underWay);
-      await connection.close();
-    },
-  };
-}
+type RunEngineOptions = Shown &
+  ({ readonly address: string; readonly namespace: string } | { readonly client: Client });
 
-function createRunEngineOn(
-  { client, runUrl }: Shown & { readonly client: Client },
-  underWay: Set<Promise<unknown>>,
-): RunEngine {
+/** Given an address: on a connection of its own, which is made at the first call and again after each loss. */
+export function createRunEngine(options: RunEngineOptions): OpenRunEngine {
+  const { runUrl } = options;
+  const connection = 'client' in options ? undefined : Connection.lazy({ address: options.address });
+  const client =
+    'client' in options
+      ? options.client
+      : new Client({ namespace: options.namespace, ...(connection && { connection }) });
+  const underWay = new Set<Promise<unknown>>();
   function within<T>(timeoutMs: number, call: () => Promise<T>): Promise<T> {
     const answer = guard(() => client.connection.withDeadline(Date.now() + timeoutMs, call));
     underWay.add(answer);
@@ -84,6 +75,10 @@ function createRunEngineOn(
     return within(callTimeoutMs, () => describeHandle(client.workflow.getHandle(workflowId)));
   }
   return {
+    close: async () => {
+      await Promise.allSettled(underWay);
+      await connection?.close();
+    },
     startRun: (row) => within(callTimeoutMs, () => startRun(client, row, runUrl?.(row))),
     deliverDecision: async ({ id, run, gate }) => {
       const handle = client.workflow.getHandle(runWorkflowId(run));

@@ -1,0 +1,92 @@
+import { Command, CommanderError } from 'commander';
+import { applicationCommands } from './commands/application.ts';
+import { credentialCommands } from './commands/credential.ts';
+import { environmentCommands } from './commands/environment.ts';
+import { gateCommands } from './commands/gate.ts';
+import { localCommands } from './commands/local.ts';
+import { logCommands } from './commands/log.ts';
+import { planCommands } from './commands/plan.ts';
+import { runCommands } from './commands/run.ts';
+import type { Registry } from './command.ts';
+import type { CliContext } from './context.ts';
+import { CliFailure, exitCodes } from './failure.ts';
+import { createPaint } from './text.ts';
+import type { Paint } from './text.ts';
+
+const closing = `
+A run is named application/number, such as thingy/12; thingy alone is its newest run.
+Loam is found by LOAM_URL and LOAM_TOKEN, or by the data folder (LOAM_DATA_DIR, or the nearest .loam upwards).
+
+Exit codes: 0 fine, 1 refused or failed, 2 wrong usage, 3 Loam does not answer, 4 not found, 5 not allowed, 130 interrupted.
+"loam COMMAND --help" shows options and examples.
+`;
+
+/** Runs one command and returns the exit code. Never throws. */
+export async function runCli(context: CliContext): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = makeProgram(context, (ended) => {
+    code = ended;
+  });
+  try {
+    await program.parseAsync([...context.args], { from: 'user' });
+    return code;
+  } catch (error) {
+    return reportFailure(context, error);
+  }
+}
+
+function makeProgram(context: CliContext, finish: (code: number) => void): Command {
+  const program = new Command('loam')
+    .description('Takes a git commit to production as one durable workflow.')
+    .version(context.version)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText('after', closing)
+    .configureOutput({ writeOut: context.write, writeErr: context.writeError });
+  const registry: Registry = { program, context, finish };
+  localCommands(registry);
+  runCommands(registry);
+  logCommands(registry);
+  gateCommands(registry);
+  planCommands(registry);
+  applicationCommands(registry);
+  environmentCommands(registry);
+  credentialCommands(registry);
+  inherit(program);
+  return program;
+}
+
+/** Subcommands made by `command()` copy these settings only when they were set before; groups made in between would not. */
+function inherit(command: Command): void {
+  for (const one of command.commands) {
+    one.copyInheritedSettings(command);
+    inherit(one);
+  }
+}
+
+function reportFailure(context: CliContext, error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  if (context.signal.aborted) return exitCodes.interrupted;
+  const failure = error instanceof CliFailure ? error : unexpected(error);
+  const isJson = context.args.includes('--json');
+  context.writeError(isJson ? describeAsJson(failure) : describe(failure, createPaint(context.hasColors)));
+  return failure.exitCode;
+}
+
+function unexpected(error: unknown): CliFailure {
+  return new CliFailure(exitCodes.failed, error instanceof Error ? error.message : String(error), { code: 'internal' });
+}
+
+function describeAsJson({ code, message, remedy, problems }: CliFailure): string {
+  return `${JSON.stringify({ error: { code, message, remedy, errors: problems } })}\n`;
+}
+
+/** What failed, then what to do. */
+function describe({ message, remedy, problems }: CliFailure, paint: Paint): string {
+  const others = problems.length > 1 ? problems.map((one) => `  ${one.pointer}: ${one.message}\n`) : [];
+  return [
+    `${paint('red', 'loam:')} ${message}\n`,
+    ...others,
+    ...(remedy === undefined ? [] : [`      ${remedy}\n`]),
+  ].join('');
+}

@@ -1,0 +1,94 @@
+import path from 'node:path';
+import type { AddedApplication, ApplicationView } from '../../api/schema.ts';
+import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
+import type { Registry } from '../command.ts';
+import { exitCodes } from '../failure.ts';
+import { table } from '../text.ts';
+
+export function applicationCommands(registry: Registry): void {
+  const group = addGroup(registry, 'app', 'applications: what a team ships, a repository and its settings');
+  addCommand(
+    registry,
+    group,
+    {
+      usage: 'add <name>',
+      summary: 'add an application: with a repository made for it, one of this machine, or a remote one',
+      examples: [
+        'loam app add thingy                                   # makes a repository; git push to it starts runs',
+        'loam app add thingy --repository ~/git/thingy.git     # takes one of this machine and installs its hook',
+        'loam app add thingy --repository https://git.example/thingy.git --branch main',
+      ],
+      more: 'Adding the same application again installs its hook again.',
+    },
+    async ({ client, context, show }, [name], options) => {
+      const repository = textOption(options, 'repository');
+      const branches = listOption(options, 'branch');
+      const answer = await client.request<AddedApplication>('POST', '/v1/applications', {
+        name,
+        ...(repository !== undefined && {
+          repository: isPath(repository) ? path.resolve(context.folder, repository) : repository,
+        }),
+        ...(branches !== undefined && { branches }),
+      });
+      show(answer, () => drawAdded(answer));
+      return exitCodes.ok;
+    },
+  )
+    .option('--repository <path or URL>', 'take this repository instead of making one')
+    .option('--branch <glob>', 'only these branches start runs (repeat it; default: all)', collect);
+  addCommand(
+    registry,
+    group,
+    { usage: 'list', summary: 'list the applications', examples: ['loam app list'] },
+    async ({ client, show }) => {
+      const document = await client.request<{ applications: ApplicationView[] }>('GET', '/v1/applications');
+      show(document, () => {
+        if (document.applications.length === 0) return 'No applications yet: "loam app add NAME" adds one.\n';
+        return table(
+          document.applications.map((one) => [one.name, one.branches.join(' ') || 'all branches', one.repositoryUrl]),
+        );
+      });
+      return exitCodes.ok;
+    },
+  );
+  addCommand(
+    registry,
+    group,
+    { usage: 'show <name>', summary: 'show an application', examples: ['loam app show thingy'] },
+    async ({ client, show }, [name]) => {
+      const one = await client.request<ApplicationView>('GET', `/v1/applications/${segment(name)}`);
+      show(one, () => drawApplication(one));
+      return exitCodes.ok;
+    },
+  );
+}
+
+function isPath(repository: string): boolean {
+  return !/^[a-z+]+:\/\//.test(repository) && !/^[^/]+@[^/]+:/.test(repository);
+}
+
+function drawApplication(one: ApplicationView): string {
+  return table([
+    ['name', one.name],
+    ['repository', one.repositoryUrl],
+    ['branches', one.branches.join(' ') || 'all'],
+    ['trigger', one.triggerUrl],
+    ['added', one.createdAt],
+  ]);
+}
+
+function drawAdded(answer: AddedApplication): string {
+  const { name, repositoryUrl, repository, triggerUrl, triggerSecret } = answer;
+  if (repository === 'remote') {
+    return `Added ${name}. Set a webhook for pushes at the forge:
+  URL           ${triggerUrl}
+  content type  application/json
+  secret        ${triggerSecret ?? ''}
+The secret is shown only this once.
+`;
+  }
+  const done = repository === 'made' ? `made the repository ${repositoryUrl}` : `took the repository ${repositoryUrl}`;
+  return `Added ${name}: ${done} and installed its hook. Start its first run with
+  git push ${repositoryUrl} main
+`;
+}
