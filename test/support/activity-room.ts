@@ -206,8 +206,9 @@ export function dyingRoom(
   when: 'before' | 'after',
 ): Pick<ActivityRoom, 'dependencies'> {
   const { store } = dependencies;
-  const real: object = { ...dependencies, ...store }[port];
+  const real: object = { ...store, ...dependencies }[port];
   const dying = { [port]: dyingAt(real, method as never, when) };
-  const isPart = port in store;
+  // `logs` is the name of a port and of a part of the store: the port is meant.
+  const isPart = !(port in dependencies);
   return { dependencies: isPart ? { ...dependencies, store: { ...store, ...dying } } : { ...dependencies, ...dying } };
 }
