@@ -44,7 +44,10 @@ export interface ApplicationStore {
   add(application: Omit<Application, 'createdAtMs'>, triggerSecret: Secret): Promise<Application>;
   get(name: ApplicationName): Promise<Application | undefined>;
   list(): Promise<readonly Application[]>;
-  update(name: ApplicationName, change: { readonly branches?: readonly string[]; readonly repositoryUrl?: string }): Promise<Application>;
+  update(
+    name: ApplicationName,
+    change: { readonly branches?: readonly string[]; readonly repositoryUrl?: string },
+  ): Promise<Application>;
   /** The application behind a trigger, and what its deliveries are signed with. */
   byTrigger(trigger: string): Promise<{ readonly application: Application; readonly secret: Secret } | undefined>;
   triggerSecret(name: ApplicationName): Promise<Secret>;
@@ -71,13 +74,20 @@ export interface Environment {
   readonly liveRelease: number | undefined;
 }
 
-export type EnvironmentSettings = Pick<Environment, 'target' | 'protected' | 'branches' | 'trust' | 'replicas' | 'config' | 'lockPolicy'>;
+export type EnvironmentSettings = Pick<
+  Environment,
+  'target' | 'protected' | 'branches' | 'trust' | 'replicas' | 'config' | 'lockPolicy'
+>;
 
 export interface EnvironmentStore {
   get(application: ApplicationName, name: EnvironmentName): Promise<Environment | undefined>;
   list(application?: ApplicationName): Promise<readonly Environment[]>;
   /** Registers or changes; gives a new environment the next free front port from `firstFrontPort` on (as far as the rows know). Fields left out keep their value. */
-  put(application: ApplicationName, name: EnvironmentName, settings: Partial<EnvironmentSettings>): Promise<Environment>;
+  put(
+    application: ApplicationName,
+    name: EnvironmentName,
+    settings: Partial<EnvironmentSettings>,
+  ): Promise<Environment>;
   /** Moves the stable URL when its port turned out to be taken by another program. */
   moveFront(application: ApplicationName, name: EnvironmentName, port: number): Promise<Environment>;
   /** I3: the fence of this holder; the first call of a holder adds one, a repeat answers the same. Only grows. */
@@ -111,7 +121,7 @@ export interface DeliveryRow {
 export interface DeliveryStore {
   /**
    * I1: one transaction: the delivery, the number and the run row. The same delivery id, the same body, or the same (ref, before, after) from another source within
-   * 10 minutes answers `duplicate` with the run of the first. A push whose `after` is `before` is `ignored`.
+   * 10 minutes answers `duplicate` with the run of the first; `manual` is never the same as a push. A push whose `after` is `before`, or that has none, is `ignored`.
    */
   receive(delivery: NewDelivery): Promise<DeliveryAnswer>;
   get(id: string): Promise<DeliveryRow | undefined>;
@@ -156,7 +166,12 @@ export interface RunStore {
   /** The last round of a run. */
   newest(application: ApplicationName, number: number): Promise<RunRow | undefined>;
   /** Newest first. `before`: only runs created before that run. */
-  list(filter: { readonly application?: ApplicationName; readonly status?: RunStatus; readonly limit: number; readonly before?: RunId }): Promise<readonly RunRow[]>;
+  list(filter: {
+    readonly application?: ApplicationName;
+    readonly status?: RunStatus;
+    readonly limit: number;
+    readonly before?: RunId;
+  }): Promise<readonly RunRow[]>;
   /** Rows whose workflow has not been started yet, oldest first: the outbox. */
   unstarted(limit: number): Promise<readonly RunRow[]>;
   /** Open rows: not terminal. */
@@ -167,12 +182,23 @@ export interface RunStore {
   /** `resolve` takes the row: status running, started now. Repeats are fine. Returns the row. Throws `run-unknown`. */
   claim(run: RunId): Promise<RunRow>;
   /** What `resolve` found; writes the task rows as pending (keeps those that exist). */
-  setPlan(run: RunId, plan: { readonly planDigest: Digest; readonly snapshot: Digest; readonly warnings: readonly string[]; readonly tasks: readonly { readonly name: TaskName; readonly type: TaskType }[] }): Promise<void>;
+  setPlan(
+    run: RunId,
+    plan: {
+      readonly planDigest: Digest;
+      readonly snapshot: Digest;
+      readonly warnings: readonly string[];
+      readonly tasks: readonly { readonly name: TaskName; readonly type: TaskType }[];
+    },
+  ): Promise<void>;
   addWarning(run: RunId, warning: string): Promise<void>;
-  /** Status of an open run; a lower `seq` than the stored one does nothing, a terminal row stays. */
+  /** Status of an open run; a lower `seq` than the stored one does nothing, a terminal row stays, a terminal status does nothing (that is `finish`). */
   setStatus(run: RunId, status: RunStatus, seq: number): Promise<void>;
-  /** Terminal is final: the second end is dropped. Also ends task rows that are still open: `skipped`, or `cancelled` when the run was; closes open gates. */
-  finish(run: RunId, end: { readonly status: TerminalStatus; readonly code: ErrorCode | undefined; readonly reason: string | undefined }): Promise<void>;
+  /** Terminal is final: the second end is dropped. Also ends task rows that are still open: `skipped`, or `cancelled` when they had begun or the run was; closes open gates. */
+  finish(
+    run: RunId,
+    end: { readonly status: TerminalStatus; readonly code: ErrorCode | undefined; readonly reason: string | undefined },
+  ): Promise<void>;
   /**
    * A retry: the next round, seeded from the rows of the last one: succeeded tasks with their outputs are kept, plan and snapshot too. Throws `run-not-ended`;
    * `input-invalid` when nothing failed. `from`: also run again this task and all that needs it (`descendants` says which).
@@ -242,13 +268,21 @@ export interface TaskStore {
   list(run: RunId): Promise<readonly TaskRow[]>;
   attempts(run: RunId): Promise<readonly AttemptRow[]>;
   attempt(key: AttemptKey): Promise<AttemptRow | undefined>;
-  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended. Sets the task row to running. */
+  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. */
   begin(key: AttemptKey, host: string): Promise<BeginResult>;
   /**
    * Last step: terminal is final. When another owner took over or ended it, nothing is written and the stored outcome is returned (undefined while that one still runs).
    * Outputs over 4 kB each or 64 keys throw `output-too-large`.
    */
-  finish(key: AttemptKey, owner: number, end: { readonly outcome: TaskOutcome; readonly outputs: Readonly<Record<string, string>>; readonly log: Digest | undefined }): Promise<TaskOutcome | undefined>;
+  finish(
+    key: AttemptKey,
+    owner: number,
+    end: {
+      readonly outcome: TaskOutcome;
+      readonly outputs: Readonly<Record<string, string>>;
+      readonly log: Digest | undefined;
+    },
+  ): Promise<TaskOutcome | undefined>;
   record(run: RunId, records: readonly TaskRecord[]): Promise<void>;
   /** The value of a finished task's output in this run (kept ones included); undefined when it is missing. Key `''` is stored as `''`. */
   output(run: RunId, reference: OutputReference): Promise<string | undefined>;
@@ -264,13 +298,17 @@ export interface NewGate {
 }
 
 export interface GateStore {
-  /** Find-or-create: the open gate of this run and task with the same subjects, else the next opening. Answers a decision that is already there (also of an earlier round with the same subjects). */
+  /** Find-or-create: the open gate of this run and task with the same subjects, else the next opening. Answers a decision that is already there (an approval of an earlier round with the same subjects too, as a decision of this round). */
   open(gate: NewGate): Promise<{ readonly gate: Gate; readonly decision: Decision | undefined }>;
   get(run: RunId, gate: TaskName): Promise<Gate | undefined>;
   list(filter: { readonly run?: RunId; readonly open?: boolean }): Promise<readonly Gate[]>;
   close(run: RunId, gate: TaskName, opening: number, status: 'decided' | 'expired' | 'cancelled'): Promise<void>;
   /** UNIQUE (run, gate, opening): the first decision counts; a second call answers that one. Throws `gate-unknown`, `gate-closed` (expired, run ended). */
-  decide(run: RunId, gate: TaskName, decision: { readonly verdict: Verdict; readonly by: string; readonly comment: string }): Promise<{ readonly decision: Decision; readonly repeated: boolean }>;
+  decide(
+    run: RunId,
+    gate: TaskName,
+    decision: { readonly verdict: Verdict; readonly by: string; readonly comment: string },
+  ): Promise<{ readonly decision: Decision; readonly repeated: boolean }>;
   decision(id: string): Promise<Decision | undefined>;
   /** All decisions of a run, oldest first: who decided what. */
   decisions(run: RunId): Promise<readonly Decision[]>;
@@ -308,7 +346,11 @@ export interface ReleaseStore {
   /** One transaction with compare-and-set on the fence: this one live, the last one superseded. Repeats are fine. Throws `fence-stale`. */
   makeLive(release: Pick<Release, 'application' | 'environment' | 'number' | 'fence'>): Promise<void>;
   /** Only a `deploying` release. */
-  fail(release: Pick<Release, 'application' | 'environment' | 'number'>, status: 'failed' | 'cancelled', reason: string): Promise<void>;
+  fail(
+    release: Pick<Release, 'application' | 'environment' | 'number'>,
+    status: 'failed' | 'cancelled',
+    reason: string,
+  ): Promise<void>;
   get(application: ApplicationName, environment: EnvironmentName, number: number): Promise<Release | undefined>;
   /** Newest first. */
   list(application: ApplicationName, environment?: EnvironmentName): Promise<readonly Release[]>;
@@ -331,7 +373,12 @@ export interface TrustStore {
   get(name: string): Promise<Trust | undefined>;
   list(): Promise<readonly Trust[]>;
   /** The newest token and its generation. */
-  token(name: string): Promise<{ readonly token: Secret; readonly generation: number; readonly drawnAtMs: number; readonly expiresAtMs: number } | undefined>;
+  token(
+    name: string,
+  ): Promise<
+    | { readonly token: Secret; readonly generation: number; readonly drawnAtMs: number; readonly expiresAtMs: number }
+    | undefined
+  >;
   /** The right to renew, for `forMs`; false while another owner has it. The same owner extends. */
   lease(name: string, owner: string, forMs: number): Promise<boolean>;
   unlease(name: string, owner: string): Promise<void>;
@@ -342,9 +389,22 @@ export interface TrustStore {
 
 export interface SecretStore {
   /** Secrets of an application, used by jobs and releases by name. `environment` undefined: all environments; the narrower one wins. */
-  put(application: ApplicationName, environment: EnvironmentName | undefined, name: string, value: Secret): Promise<void>;
+  put(
+    application: ApplicationName,
+    environment: EnvironmentName | undefined,
+    name: string,
+    value: Secret,
+  ): Promise<void>;
   remove(application: ApplicationName, environment: EnvironmentName | undefined, name: string): Promise<boolean>;
-  names(application: ApplicationName): Promise<readonly { readonly environment: EnvironmentName | undefined; readonly name: string; readonly changedAtMs: number }[]>;
+  names(
+    application: ApplicationName,
+  ): Promise<
+    readonly {
+      readonly environment: EnvironmentName | undefined;
+      readonly name: string;
+      readonly changedAtMs: number;
+    }[]
+  >;
   /** All that are visible there. Jobs see (application, undefined) only. */
   values(application: ApplicationName, environment: EnvironmentName | undefined): Promise<ReadonlyMap<string, Secret>>;
 }
@@ -368,7 +428,7 @@ export interface TokenStore {
 /** Where logs stand; the bytes are the LogStore's. */
 export interface LogPositionStore {
   get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
-  /** Compare-and-set on `from.source`; false when another writer went on. */
+  /** Compare-and-set on `from`; false when another writer went on. A sealed log that grows is sealed no longer. */
   advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
   seal(key: LogKey, digest: Digest): Promise<void>;
 }
