@@ -88,7 +88,7 @@ async function runFetch(
   refspecs: readonly string[],
 ): Promise<GitResult> {
   const { git, mirror, remote, limits, signal } = request;
-  const guard = guardSize(mirror, limits.maxBytes + (await measureDrafts(mirror)));
+  const guard = guardSize(mirror, limits.maxBytes);
   try {
     return await git.run({
       args: [...fetchArguments, ...options, '--', remote.url, ...refspecs],
@@ -102,16 +102,17 @@ async function runFetch(
   }
 }
 
-/** git has no limit of its own for what a fetch brings. `allowedBytes`: with what a killed git has left. */
-function guardSize(mirror: string, allowedBytes: number): { readonly signal: AbortSignal; stop(): void } {
+/** git has no limit of its own for what a fetch brings. */
+function guardSize(mirror: string, maxBytes: number): { readonly signal: AbortSignal; stop(): void } {
   const controller = new AbortController();
+  const startedAtMs = Date.now();
   let isMeasuring = false;
   const timer = setInterval(() => {
     if (isMeasuring) return;
     isMeasuring = true;
-    measureDrafts(mirror)
+    measureDrafts(mirror, startedAtMs)
       .then((size) => {
-        if (size > allowedBytes) controller.abort(tooLarge(allowedBytes));
+        if (size > maxBytes) controller.abort(tooLarge(maxBytes));
       })
       .catch((error: unknown) => controller.abort(error))
       .finally(() => (isMeasuring = false));
@@ -119,7 +120,7 @@ function guardSize(mirror: string, allowedBytes: number): { readonly signal: Abo
   return { signal: controller.signal, stop: () => clearInterval(timer) };
 }
 
-function tooLarge(bytes: number): DomainError {
-  const megabytes = Math.ceil(bytes / 1_000_000);
+function tooLarge(maxBytes: number): DomainError {
+  const megabytes = Math.ceil(maxBytes / 1_000_000);
   return new DomainError('input-too-large', `the repository sends more than ${megabytes} MB at once`);
 }

@@ -12,6 +12,9 @@ const maxCommitRefs = 200;
 const keptCommitRefs = 100;
 const leftoverLifeMs = 60 * 60_000;
 
+/** Mirrors that this process has cleaned: to look into every folder of one takes longer than to fetch. */
+const cleaned = new Set<string>();
+
 /** Files of a commit must not be left out of its snapshot or changed in it because of what the commit says about them. */
 const attributes = '* -export-ignore -export-subst\n';
 
@@ -72,6 +75,8 @@ async function removeLeftovers(mirror: string): Promise<void> {
   const refs = path.join(mirror, commitRefs);
   const locks = (await list(refs)).filter((name) => name.endsWith('.lock')).map((name) => path.join(refs, name));
   for (const lock of [...locks, path.join(mirror, 'packed-refs.lock')]) await rm(lock, { force: true });
+  if (cleaned.has(mirror)) return;
+  cleaned.add(mirror);
   for (const { file, modifiedAtMs } of await findDrafts(mirror)) {
     // A younger one may belong to a git that outlived its worker.
     if (Date.now() - modifiedAtMs > leftoverLifeMs) await rm(file, { force: true });
@@ -115,8 +120,8 @@ async function findDrafts(mirror: string): Promise<readonly Draft[]> {
   return drafts;
 }
 
-/** Bytes that git has received so far and not yet put in place. */
-export async function measureDrafts(mirror: string): Promise<number> {
-  const drafts = await findDrafts(mirror);
+/** Bytes that git has received since then and not yet put in place. What a killed one has left is older. */
+export async function measureDrafts(mirror: string, sinceMs: number): Promise<number> {
+  const drafts = (await findDrafts(mirror)).filter((draft) => draft.modifiedAtMs >= sinceMs);
   return drafts.reduce((sum, draft) => sum + draft.sizeBytes, 0);
 }
