@@ -396,9 +396,7 @@ export interface SecretStore {
     value: Secret,
   ): Promise<void>;
   remove(application: ApplicationName, environment: EnvironmentName | undefined, name: string): Promise<boolean>;
-  names(
-    application: ApplicationName,
-  ): Promise<
+  names(application: ApplicationName): Promise<
     readonly {
       readonly environment: EnvironmentName | undefined;
       readonly name: string;
@@ -428,7 +426,7 @@ export interface TokenStore {
 /** Where logs stand; the bytes are the LogStore's. */
 export interface LogPositionStore {
   get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
-  /** Compare-and-set on `from`; false when another writer went on. A sealed log that grows is sealed no longer. */
+  /** Compare-and-set on `from`; false when another writer went on or sealed the log. */
   advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
   seal(key: LogKey, digest: Digest): Promise<void>;
 }

@@ -25,7 +25,6 @@ export class SqlLogPositionStore implements LogPositionStore {
   }
 
   async advance({ run, task, attempt }: LogKey, from: LogPosition, to: LogPosition): Promise<boolean> {
-    const next = { source: to.source, stored: to.stored, sealed: null };
     const row = await this.#database.write(async (db) => {
       if (from.source === 0 && from.stored === 0) {
         const start = { run, task, attempt, source: 0, stored: 0, sealed: null };
@@ -37,12 +36,13 @@ export class SqlLogPositionStore implements LogPositionStore {
       }
       return db
         .updateTable('logs')
-        .set(next)
+        .set({ source: to.source, stored: to.stored })
         .where('run', '=', run)
         .where('task', '=', task)
         .where('attempt', '=', attempt)
         .where('source', '=', from.source)
         .where('stored', '=', from.stored)
+        .where('sealed', 'is', null)
         .returning('source')
         .executeTakeFirst();
     });

@@ -128,6 +128,7 @@ export function testStoreTrusts(withStore: WithStore): void {
       expect([early, first, late, note]).toEqual([false, true, false, true]);
       expect(await store.logs.get(key)).toEqual({ source: 10, stored: 20, sealed: undefined });
       await store.logs.seal(key, makeDigest('log'));
-      expect((await store.logs.get(key))?.sealed).toBe(makeDigest('log'));
+      expect(await store.logs.advance(key, { source: 10, stored: 20 }, { source: 11, stored: 21 })).toBe(false);
+      expect(await store.logs.get(key)).toEqual({ source: 10, stored: 20, sealed: makeDigest('log') });
     }));
 }
