@@ -1,0 +1,100 @@
+// The program `loam`. What only some commands need is loaded when they run: most of them are one call of the API.
+import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { runCli } from '../cli/cli.ts';
+import type { CliContext, LocalCommand } from '../cli/context.ts';
+import { ConfigurationError, readConfig } from '../config.ts';
+import type { Config } from '../config.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const interrupted = new AbortController();
+  endQuietlyWhenNobodyReads();
+  let config: Config;
+  try {
+    config = readConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return 2;
+  }
+  // `up` listens to Ctrl-C itself, since it has more to do then.
+  const isFirstWord = (word: string): boolean => process.argv[2] === word;
+  if (!isFirstWord('up')) process.once('SIGINT', () => interrupted.abort());
+  return runCli(makeContext(config, interrupted.signal));
+}
+
+function makeContext(config: Config, signal: AbortSignal): CliContext {
+  return {
+    args: process.argv.slice(2),
+    folder: process.cwd(),
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+    input: process.stdin,
+    isInputTerminal: process.stdin.isTTY,
+    // Node looks at NO_COLOR and TERM for this.
+    hasColors: process.stdout.isTTY && process.stdout.hasColors(),
+    version: readVersion(),
+    apiUrl: config.client.url,
+    readToken: config.client.readToken,
+    dataFolder: config.dataDir,
+    checkPlan: async (text) => (await import('../core/plan/check-plan.ts')).checkPlan(text),
+    local: localCommands(config),
+    signal,
+  };
+}
+
+function localCommands(config: Config): readonly LocalCommand[] {
+  return [
+    {
+      name: 'up',
+      summary: 'bring Loam up on this machine, as "npm start" does',
+      options: [
+        { flags: '--once', description: 'run the demo to production, then stop all' },
+        { flags: '--no-demo', description: 'for real work: without the demo application' },
+      ],
+      examples: ['loam up', 'loam up --no-demo'],
+      run: async ({ once, demo }) => {
+        const { runUp } = await import('./supervisor/up-command.ts');
+        return runUp([...(once === true ? ['--once'] : []), ...(demo === false ? ['--no-demo'] : [])]);
+      },
+    },
+    {
+      name: 'down',
+      summary: 'end Loam on this machine; open runs go on at the next start',
+      options: [{ flags: '--apps', description: 'also end the deployed applications' }],
+      examples: ['loam down', 'loam down --apps'],
+      run: async ({ apps }) => {
+        const { runDown } = await import('./supervisor/up-command.ts');
+        return runDown(config, { apps: apps === true });
+      },
+    },
+    {
+      name: 'doctor',
+      summary: 'tell what was found on this machine, what is missing, and what to do',
+      options: [{ flags: '--json', description: 'print JSON' }],
+      examples: ['loam doctor'],
+      run: async ({ json }) => {
+        const { runDoctor } = await import('./doctor.ts');
+        return runDoctor(config, { json: json === true });
+      },
+    },
+  ];
+}
+
+function readVersion(): string {
+  const text = readFileSync(path.join(root, 'package.json'), 'utf8');
+  const { version } = JSON.parse(text) as { readonly version: string };
+  return version;
+}
+
+/** `loam logs ... | head`: the reader has what it wanted. */
+function endQuietlyWhenNobodyReads(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+}
