@@ -8,7 +8,7 @@ import type { GateStore, NewGate } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { lockRun } from './run-rows.ts';
 import type { DecisionTable, GateTable, RunTable, Tables } from './tables.ts';
-import { cutText, fromJson, terminalStatuses, toJson } from './values.ts';
+import { cutText, fromJson, openStatuses, toJson } from './values.ts';
 
 // I4: one decision per (run, gate, opening), bound to the subjects of that opening.
 
@@ -152,7 +152,7 @@ export class SqlGateStore implements GateStore {
         .selectAll('decisions')
         .where('decisions.delivered', '=', 0)
         // Nobody is left to hear of the others.
-        .where('runs.status', 'not in', terminalStatuses)
+        .where('runs.status', 'in', openStatuses)
         .orderBy('decisions.atMs')
         .orderBy('decisions.id')
         .limit(limit)

@@ -6,7 +6,7 @@ import type { Database } from './database.ts';
 import { addNewRound } from './run-rounds.ts';
 import { addWarnings, lockRun, toRunRow, unknownRun } from './run-rows.ts';
 import type { TaskTable } from './tables.ts';
-import { cutText, terminalStatuses } from './values.ts';
+import { cutText, openStatuses } from './values.ts';
 
 // I1: a run row is found by the dispatcher until its workflow has started.
 // I2: terminal is final; a round keeps what the last one has done.
@@ -76,7 +76,7 @@ export class SqlRunStore implements RunStore {
         .selectFrom('runs')
         .selectAll()
         .where('temporalRunId', 'is', null)
-        .where('status', 'not in', terminalStatuses)
+        .where('status', 'in', openStatuses)
         .orderBy('createdAtMs')
         .orderBy('number')
         .orderBy('round')
@@ -91,7 +91,7 @@ export class SqlRunStore implements RunStore {
       db
         .selectFrom('runs')
         .selectAll()
-        .where('status', 'not in', terminalStatuses)
+        .where('status', 'in', openStatuses)
         .orderBy('createdAtMs')
         .orderBy('number')
         .orderBy('round')
@@ -191,7 +191,7 @@ export class SqlRunStore implements RunStore {
         .set({ status, statusSeq: seq })
         .where('id', '=', run)
         .where('statusSeq', '<=', seq)
-        .where('status', 'not in', terminalStatuses)
+        .where('status', 'in', openStatuses)
         .execute(),
     );
   }
@@ -207,7 +207,7 @@ export class SqlRunStore implements RunStore {
         .set({ status: end.status, code: end.code ?? null, reason, finishedAtMs: now })
         .where('id', '=', run)
         .execute();
-      const open = db.updateTable('tasks').where('run', '=', run).where('status', 'not in', terminalStatuses);
+      const open = db.updateTable('tasks').where('run', '=', run).where('status', 'in', openStatuses);
       // A task that had begun was not skipped, whatever ended its run.
       await open.set({ status: 'cancelled', finishedAtMs: now }).where('startedAtMs', 'is not', null).execute();
       const rest = end.status === 'cancelled' ? 'cancelled' : 'skipped';
@@ -241,7 +241,7 @@ export class SqlRunStore implements RunStore {
       db
         .selectFrom('runs')
         .selectAll()
-        .where('status', 'not in', terminalStatuses)
+        .where('status', 'in', openStatuses)
         .where('cancelRequestedBy', 'is not', null)
         .where('cancelDelivered', '=', 0)
         // A workflow that has not started cannot be cancelled: it starts first, and hears of it then.

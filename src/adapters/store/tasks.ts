@@ -7,7 +7,7 @@ import type { AttemptKey, AttemptRow, BeginResult, TaskRecord, TaskRow, TaskStor
 import type { Database } from './database.ts';
 import { lockRun } from './run-rows.ts';
 import type { AttemptTable, Tables, TaskTable } from './tables.ts';
-import { cutText, fromJson, present, terminalStatuses, toJson } from './values.ts';
+import { cutText, fromJson, present, openStatuses, toJson } from './values.ts';
 
 // I2: an attempt ends once; its owner number says who may end it; a row keeps the highest seq it was told.
 
@@ -285,10 +285,7 @@ async function writeRecord(db: Transaction<Tables>, run: RunId, record: TaskReco
     .where('name', '=', task)
     // The same seq twice is a repeat, or the end of an attempt that its activity has told already.
     .where((where) =>
-      where.or([
-        where('seq', '<', seq),
-        where.and([where('seq', '=', seq), where('status', 'not in', terminalStatuses)]),
-      ]),
+      where.or([where('seq', '<', seq), where.and([where('seq', '=', seq), where('status', 'in', openStatuses)])]),
     )
     .execute();
 }

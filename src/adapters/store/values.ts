@@ -31,4 +31,5 @@ export function present<T>(value: T | null): T | undefined {
   return value ?? undefined;
 }
 
-export const terminalStatuses = ['succeeded', 'failed', 'cancelled', 'skipped'] as const;
+/** `in` these, not `not in` the others: only that finds its rows by an index. */
+export const openStatuses = ['pending', 'waiting', 'running', 'paused'] as const;
