@@ -71,7 +71,7 @@ function check(text: string): Checked {
   if (!isMapping(value)) {
     const isEmpty = value === undefined || value === null;
     const message = isEmpty ? 'The plan is empty' : 'The plan is not a mapping of sections';
-    const remedy = 'Start with `version: 1` and a `workflow`; `loam init` writes an example.';
+    const remedy = 'Start with `version: 1` and a `workflow`; docs/plan.md has an example.';
     const found = problem(isEmpty ? 'plan-empty' : 'value-invalid', '', message, remedy);
     return { compiled: undefined, problems: [...problems, { problem: found, offset: 0 }] };
   }

@@ -2,7 +2,7 @@ import { head, job, manyTasks } from './problem-cases.ts';
 import type { ProblemCase } from './problem-cases.ts';
 
 export const schemaCases: readonly ProblemCase[] = [
-  { code: 'value-invalid', text: '- a\n- b\n', at: '1:1', remedy: 'loam init' },
+  { code: 'value-invalid', text: '- a\n- b\n', at: '1:1', remedy: 'docs/plan.md' },
   { code: 'name-invalid', text: job(`${'a'.repeat(101)}: 1`), at: '2:45', remedy: 'shorter' },
   { code: 'version-absent', text: 'workflow: {a: {type: repo_job, cmd: x}}', at: '1:1', remedy: 'version: 1' },
   {
@@ -146,12 +146,12 @@ export const schemaCases: readonly ProblemCase[] = [
     at: '2:37',
     remedy: 'plain quotes',
   },
-  { code: 'literal-secret', text: job('env: {DB_PASSWORD: x}'), at: '2:64', remedy: 'loam secret set' },
+  { code: 'literal-secret', text: job('env: {DB_PASSWORD: x}'), at: '2:64', remedy: 'loam secret' },
   {
     code: 'literal-secret',
     text: `${head}applications: {a: {config: {API_KEY: x}}}\nworkflow: {a: {type: repo_job, cmd: x}}`,
     at: '2:38',
-    remedy: 'loam secret set',
+    remedy: 'loam secret',
   },
   {
     code: 'literal-secret',

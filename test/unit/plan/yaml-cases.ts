@@ -2,9 +2,9 @@ import { head, job } from './problem-cases.ts';
 import type { ProblemCase } from './problem-cases.ts';
 
 export const yamlCases: readonly ProblemCase[] = [
-  { code: 'plan-empty', text: '', at: '1:1', remedy: 'loam init' },
-  { code: 'plan-empty', text: '# nothing\n', at: '1:1', remedy: 'loam init' },
-  { code: 'plan-empty', text: '---\n', at: '1:1', remedy: 'loam init' },
+  { code: 'plan-empty', text: '', at: '1:1', remedy: 'docs/plan.md' },
+  { code: 'plan-empty', text: '# nothing\n', at: '1:1', remedy: 'docs/plan.md' },
+  { code: 'plan-empty', text: '---\n', at: '1:1', remedy: 'docs/plan.md' },
   { code: 'plan-too-large', text: 'a'.repeat(512 * 1024 + 1), at: '1:1', remedy: 'files of the repository' },
   { code: 'plan-too-large', text: `a: ${'\u20ac'.repeat(180_000)}`, at: '1:1', remedy: 'files of the repository' },
   { code: 'plan-too-large', text: `a: [${'a,'.repeat(110_000)}]`, at: '1:1', remedy: 'several applications' },

@@ -21,7 +21,7 @@ const nestedKeys: Readonly<Record<string, readonly string[]>> = { retry: ['attem
 
 /** What people often look for and do not find. */
 const hints: Readonly<Record<string, string>> = {
-  inputs: 'Inputs do not exist; write the values into `env`, or add a secret with `loam secret set`.',
+  inputs: 'Inputs do not exist; write the values into `env`, or add a secret with `loam secret`.',
   needs: 'Write `depends_on`.',
   script: 'Write `cmd`.',
   run: 'Write `cmd`.',

@@ -15,7 +15,7 @@ const keys = Object.keys(environment.shape);
 
 /** A literal token is dropped: what is compiled travels and is stored (I7). */
 function warnOfToken(reader: PlanReader, path: readonly string[], key: string): void {
-  const remedy = 'Register it with `loam trust add` and write `trust: name`. The value is dropped.';
+  const remedy = 'Register it with `loam trust` and write `trust: name`. The value is dropped.';
   reader.report('literal-secret', [...path, key], `${quote(key)} stands in the plan`, remedy);
 }
 

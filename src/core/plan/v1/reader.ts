@@ -86,7 +86,7 @@ export class PlanReader {
 
   #warnOfSecret(path: readonly string[], name: string, literal: string): void {
     if (literal === '' || !looksSecret(name)) return;
-    const remedy = 'If it is one: store it with `loam secret set` and write {secret: name}.';
+    const remedy = 'If it is one: store it with `loam secret` and write {secret: name}.';
     this.report('literal-secret', path, `${quote(name)} looks like a secret and stands in the plan`, remedy);
   }
 }
