@@ -52,7 +52,7 @@ export async function makeActivityRoom(
     pickFrontPort: () => Promise.resolve((port += 1)),
   });
   const blobs = new FakeBlobStore();
-  const logs = new FakeLogStore(blobs);
+  const logs = new FakeLogStore(blobs, store.logs);
   const executor = new FakeExecutor();
   const fakes = {
     git: new FakeGit(),

@@ -86,6 +86,12 @@ export class FakeWorld {
     );
   }
 
+  /** What the run last said about itself. */
+  statusOf(run: RunId): string | undefined {
+    const end = this.finishOf(run)?.status;
+    return end ?? this.records.findLast((record) => record.run === run && record.status !== undefined)?.status?.status;
+  }
+
   gatesOf(run: RunId): readonly string[] {
     const records = this.records.filter((record) => record.run === run);
     return records.flatMap(({ gates = [] }) =>

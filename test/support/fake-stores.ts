@@ -4,6 +4,7 @@ import { DomainError } from '../../src/core/errors.ts';
 import { parseDigest } from '../../src/core/model/ids.ts';
 import type { Digest } from '../../src/core/model/ids.ts';
 import type { BlobStore, StoredBlob } from '../../src/ports/blob-store.ts';
+import type { LogPositionStore } from '../../src/ports/store.ts';
 import type { LogChunk, LogKey, LogPosition, LogStore } from '../../src/ports/log-store.ts';
 
 export class FakeBlobStore implements BlobStore {
@@ -55,9 +56,11 @@ interface Log {
 export class FakeLogStore implements LogStore {
   readonly #logs = new Map<string, Log>();
   readonly #blobs: BlobStore;
+  readonly #positions: LogPositionStore;
 
-  constructor(blobs: BlobStore) {
+  constructor(blobs: BlobStore, positions: LogPositionStore) {
     this.#blobs = blobs;
+    this.#positions = positions;
   }
 
   async position(key: LogKey): Promise<LogPosition> {
@@ -65,7 +68,7 @@ export class FakeLogStore implements LogStore {
   }
 
   async append(key: LogKey, { from, nextSource, text }: Parameters<LogStore['append']>[1]): Promise<LogPosition> {
-    const log = this.#log(key);
+    const log = this.#open(key);
     if (nextSource <= log.position.source) return log.position;
     if (from !== log.position.source) throw new DomainError('fence-stale', 'another writer went on');
     log.text += Buffer.from(text).toString('latin1');
@@ -74,7 +77,7 @@ export class FakeLogStore implements LogStore {
   }
 
   async note(key: LogKey, line: string): Promise<void> {
-    const log = this.#log(key);
+    const log = this.#open(key);
     log.text += Buffer.from(`${line}\n`).toString('latin1');
     log.position = { ...log.position, stored: log.text.length };
     return Promise.resolve();
@@ -95,11 +98,18 @@ export class FakeLogStore implements LogStore {
   async seal(key: LogKey): Promise<Digest> {
     const log = this.#log(key);
     log.sealed ??= (await this.#blobs.put(log.text)).digest;
+    await this.#positions.seal(key, log.sealed);
     return log.sealed;
   }
 
   text(key: LogKey): string {
     return Buffer.from(this.#log(key).text, 'latin1').toString('utf8');
+  }
+
+  #open(key: LogKey): Log {
+    const log = this.#log(key);
+    if (log.sealed !== undefined) throw new DomainError('fence-stale', 'the log of this attempt is sealed');
+    return log;
   }
 
   #log({ run, task, attempt }: LogKey): Log {

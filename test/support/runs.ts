@@ -126,7 +126,7 @@ export async function addApplication(
         `environment ${environment} was answered ${String(answer.status)}: ${JSON.stringify(answer.body)}`,
       );
   }
-  return z.object({ application: z.object({ repositoryUrl: z.string() }) }).parse(body).application.repositoryUrl;
+  return z.object({ repositoryUrl: z.string() }).parse(body).repositoryUrl;
 }
 
 export async function urlOf(loam: Loam, application: string, environment: string): Promise<string> {

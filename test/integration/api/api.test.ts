@@ -1,0 +1,500 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { mayUse, roles } from '../../../src/api/route.ts';
+import type { Route } from '../../../src/api/route.ts';
+import { isErrorCode } from '../../../src/core/errors.ts';
+import type { Role } from '../../../src/ports/store.ts';
+import { shaOf, startTestApi } from '../../support/api.ts';
+import type { TestApi } from '../../support/api.ts';
+import { addThingy, openGate, receiveRun, runTask, startRun, task, thingy } from '../../support/doors-runs.ts';
+
+let test: TestApi;
+
+beforeEach(async () => {
+  test = await startTestApi();
+});
+
+afterEach(async () => {
+  await test.destroy();
+});
+
+function places(route: Route): string {
+  const values: Record<string, string> = {
+    application: 'thingy',
+    environment: 'staging',
+    number: '1',
+    task: 'test',
+    gate: 'approve',
+    name: 'demo',
+    trigger: 'x',
+  };
+  return route.path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => values[name] ?? 'x');
+}
+
+describe('every route', () => {
+  it('asks for a token, and for the role that the table names', async () => {
+    const table = test.api.routes.filter((route) => route.access !== 'public' && route.access !== 'trigger');
+    expect(table.length).toBeGreaterThan(25);
+    for (const route of table) {
+      const json = route.method === 'get' || route.method === 'delete' ? undefined : {};
+      const nobody = await test.call(route.method.toUpperCase(), places(route), { role: 'nobody', json });
+      expect(nobody, route.path).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+      expect(nobody.headers.get('www-authenticate')).toBe('Bearer');
+      for (const role of roles.filter((one) => !mayUse(one, route.access))) {
+        const answer = await test.call(route.method.toUpperCase(), places(route), { role, json });
+        expect(answer, `${role} ${route.method} ${route.path}`).toMatchObject({
+          status: 403,
+          body: { code: 'forbidden' },
+        });
+      }
+    }
+  });
+
+  it('lets each role do what it is for', () => {
+    const rights = (role: Role): readonly string[] =>
+      test.api.routes
+        .filter((route) => route.access !== 'public' && route.access !== 'trigger' && mayUse(role, route.access))
+        .map((route) => `${route.method} ${route.path}`);
+    const decide = 'post /v1/runs/{application}/{number}/gates/{gate}/decisions';
+    const cancel = 'post /v1/runs/{application}/{number}/cancel';
+
+    expect(rights('viewer').every((one) => one.startsWith('get '))).toBe(true);
+    expect(rights('developer')).toContain(cancel);
+    expect(rights('developer')).not.toContain(decide);
+    expect(rights('approver')).toContain(decide);
+    expect(rights('approver')).not.toContain('put /v1/tokens/{name}');
+    expect(rights('admin')).toContain('put /v1/tokens/{name}');
+  });
+
+  it('answers its problems as RFC 9457 says, with a code of the catalogue', async () => {
+    const answers = await Promise.all([
+      test.call('GET', '/v1/nothing'),
+      test.call('GET', '/v1/runs/thingy/99'),
+      test.call('GET', '/v1/runs/Thingy/0'),
+      test.call('GET', '/v1/runs/thingy/%ff'),
+      test.call('POST', '/v1/applications', { body: '{', headers: { 'content-type': 'application/json' } }),
+      test.call('POST', '/v1/applications', { body: '{}', headers: { 'content-type': 'text/plain' } }),
+      test.call('POST', '/v1/applications', {
+        body: `{"name":"${'x'.repeat(300_000)}"}`,
+        headers: { 'content-type': 'application/json' },
+      }),
+      test.call('POST', '/v1/applications', { json: { name: 'A', nonsense: 1, branches: 'main' } }),
+    ]);
+
+    for (const { status, headers, body } of answers) {
+      expect(headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
+      expect(body).toMatchObject({
+        status,
+        title: expect.any(String) as string,
+        detail: expect.any(String) as string,
+        instance: expect.any(String) as string,
+      });
+      expect(isErrorCode(String(body['code']))).toBe(true);
+      expect(body['type']).toBe(`/docs/errors.md#${String(body['code'])}`);
+      expect(body['requestId']).toBe(headers.get('x-request-id'));
+    }
+    expect(answers.map((one) => one.status)).toEqual([404, 404, 422, 422, 422, 422, 413, 422]);
+    expect((answers.at(-1)?.body['errors'] as { pointer: string }[]).map((one) => one.pointer)).toEqual([
+      '/body/name',
+      '/body/branches',
+      '/body',
+    ]);
+  });
+
+  it('answers only under names that it was told', async () => {
+    const ask = async (host: string): Promise<string> => {
+      const socket = connect(test.server.port, '127.0.0.1');
+      socket.end(`GET /healthz HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      let text = '';
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      await once(socket, 'close');
+      return text.slice(9, 12);
+    };
+
+    expect(await Promise.all(['127.0.0.1', 'localhost:1234', '[::1]:80', 'loam.example:443'].map(ask))).toEqual([
+      '200',
+      '200',
+      '200',
+      '200',
+    ]);
+    expect(await Promise.all(['evil.example', '127.0.0.1.evil.example', 'x@127.0.0.1'].map(ask))).toEqual([
+      '403',
+      '403',
+      '403',
+    ]);
+  });
+
+  it('stands in an OpenAPI document that fits the table', async () => {
+    const { body } = await test.call('GET', '/v1/openapi.json', { role: 'nobody' });
+
+    const paths = body['paths'] as Record<string, Record<string, unknown>>;
+    const described = Object.entries(paths).flatMap(([route, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${route}`),
+    );
+    expect(described.toSorted()).toEqual(test.api.routes.map((route) => `${route.method} ${route.path}`).toSorted());
+    expect(body['openapi']).toBe('3.1.0');
+  });
+});
+
+describe('service', () => {
+  it('is healthy, ready also without Temporal, and says how it stands', async () => {
+    expect((await test.call('GET', '/healthz', { role: 'nobody' })).body).toEqual({ status: 'ok' });
+    expect((await test.call('GET', '/readyz', { role: 'nobody' })).body).toEqual({ status: 'ok', temporal: 'ok' });
+    test.setTemporal('away');
+
+    expect(await test.call('GET', '/readyz', { role: 'nobody' })).toMatchObject({
+      status: 200,
+      body: { temporal: 'unavailable' },
+    });
+    expect((await test.call('GET', '/v1/status', { role: 'viewer' })).body).toMatchObject({
+      temporal: 'unavailable',
+      temporalUiUrl: 'http://127.0.0.1:8233',
+      dataFolder: test.folder,
+      openRuns: 0,
+      jobCapacity: 2,
+      spooled: 0,
+    });
+  });
+});
+
+describe('applications', () => {
+  it('makes a repository and installs its hook; again heals the hook', async () => {
+    const added = await test.call('POST', '/v1/applications', { json: { name: 'thingy' } });
+
+    const repository = path.join(test.folder, 'repositories/thingy.git');
+    expect(added).toMatchObject({
+      status: 201,
+      body: { name: 'thingy', repositoryUrl: repository, local: true, repository: 'made', hookInstalled: true },
+    });
+    expect(added.text).not.toContain('triggerSecret');
+    expect(test.git.repositories.has(repository)).toBe(true);
+    const file = path.join(test.folder, 'hooks/thingy.json');
+    expect(test.git.hooks.get(repository)).toContain(
+      `'${process.execPath}' '${path.resolve('src/main/hook.ts')}' '${file}'`,
+    );
+    const settings = JSON.parse(await readFile(file, 'utf8')) as Record<string, string>;
+    expect(settings).toMatchObject({ url: test.server.url, application: 'thingy', repository });
+    expect(settings['secret']).toHaveLength(43);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+
+    test.git.hooks.clear();
+    expect(await test.call('POST', '/v1/applications', { json: { name: 'thingy' } })).toMatchObject({
+      status: 201,
+      body: { repository: 'taken' },
+    });
+    expect(test.git.hooks.has(repository)).toBe(true);
+    expect(
+      await test.call('POST', '/v1/applications', { json: { name: 'thingy', repository: '/elsewhere' } }),
+    ).toMatchObject({ status: 409, body: { code: 'application-exists' } });
+  });
+
+  it('takes a repository of this machine', async () => {
+    const added = await test.call('POST', '/v1/applications', {
+      json: { name: 'thingy', repository: '/srv/git/thingy.git' },
+    });
+
+    expect(added.body).toMatchObject({ repository: 'taken', local: true, hookInstalled: true });
+    expect(test.git.hooks.has('/srv/git/thingy.git')).toBe(true);
+  });
+
+  it('names a remote one, and shows the secret of its trigger once', async () => {
+    const added = await test.call('POST', '/v1/applications', {
+      json: { name: 'thingy', repository: 'https://git.example/thingy.git', branches: ['main'] },
+    });
+
+    expect(added.body).toMatchObject({
+      repository: 'remote',
+      local: false,
+      hookInstalled: false,
+      branches: ['main'],
+      triggerSecret: expect.stringMatching(/^.{43}$/) as string,
+    });
+    expect(String(added.body['triggerUrl'])).toMatch(new RegExp(`^${test.server.url}/v1/triggers/[0-9a-f]{24}$`));
+    const shown = await test.call('GET', '/v1/applications/thingy', { role: 'viewer' });
+    expect(shown.text).not.toContain(String(added.body['triggerSecret']));
+    expect((await test.call('GET', '/v1/applications')).body['applications']).toEqual([shown.body]);
+    expect(test.git.hooks.size).toBe(0);
+  });
+
+  it.each([
+    'relative/path',
+    'file:///etc',
+    'ext::sh -c id',
+    '-u',
+    'https://ann:password@git.example/x.git',
+    'http://a b',
+    '',
+  ])('refuses the repository %j', async (repository) => {
+    expect(await test.call('POST', '/v1/applications', { json: { name: 'thingy', repository } })).toMatchObject({
+      status: 422,
+      body: { code: 'input-invalid' },
+    });
+  });
+
+  it('changes the branches', async () => {
+    await addThingy(test.store);
+
+    expect((await test.call('PATCH', '/v1/applications/thingy', { json: { branches: ['main'] } })).body).toMatchObject({
+      branches: ['main'],
+    });
+    expect(await test.call('PATCH', '/v1/applications/nobody', { json: { branches: [] } })).toMatchObject({
+      status: 404,
+      body: { code: 'application-unknown' },
+    });
+  });
+});
+
+describe('settings', () => {
+  beforeEach(async () => {
+    await addThingy(test.store);
+  });
+
+  it('registers and changes an environment; what is left out stays', async () => {
+    const route = '/v1/applications/thingy/environments/production';
+    expect(await test.call('GET', route)).toMatchObject({ status: 404, body: { code: 'environment-unknown' } });
+    expect(await test.call('PUT', route, { json: { trust: 'demo' } })).toMatchObject({
+      status: 404,
+      body: { code: 'trust-unknown' },
+    });
+    await test.call('PUT', '/v1/trusts/demo', { json: { provider: 'exec', settings: { command: ['/bin/true'] } } });
+
+    const made = await test.call('PUT', route, {
+      json: { target: 'process', protected: true, trust: 'demo', config: { GREETING: 'hi' } },
+    });
+    const changed = await test.call('PUT', route, { json: { replicas: 2, trust: null } });
+
+    expect(made.body).toMatchObject({
+      protected: true,
+      trust: 'demo',
+      config: { GREETING: 'hi' },
+      url: `http://127.0.0.1:${String(made.body['frontPort'])}`,
+    });
+    expect(changed.body).toMatchObject({
+      protected: true,
+      trust: null,
+      replicas: 2,
+      config: { GREETING: 'hi' },
+      frontPort: made.body['frontPort'],
+    });
+    expect((await test.call('GET', '/v1/environments?application=thingy')).body['environments']).toEqual([
+      changed.body,
+    ]);
+    expect(await test.call('PUT', route, { json: { config: { 'A B': 'x' } } })).toMatchObject({ status: 422 });
+  });
+
+  it('takes secrets and never gives them back (I7)', async () => {
+    const route = '/v1/applications/thingy/secrets/API_KEY';
+    const put = await test.call('PUT', route, { json: { value: 'canary-1', environment: 'production' } });
+    await test.call('PUT', route, { json: { value: 'canary-2' } });
+
+    const listed = await test.call('GET', '/v1/applications/thingy/secrets', { role: 'viewer' });
+
+    expect([put.text, listed.text].join()).not.toContain('canary');
+    expect((listed.body['secrets'] as { environment: unknown }[]).map((one) => one.environment)).toEqual(
+      expect.arrayContaining(['production', null]),
+    );
+    expect((await test.store.secrets.values(thingy, undefined)).get('API_KEY')?.reveal()).toBe('canary-2');
+    expect((await test.call('DELETE', `${route}?environment=production`)).body).toEqual({ removed: true });
+    expect((await test.call('DELETE', `${route}?environment=production`)).status).toBe(404);
+    expect(await test.call('PUT', route, { json: { value: 'a\0b' } })).toMatchObject({ status: 422 });
+  });
+
+  it('makes tokens that open what their role allows, until they are removed', async () => {
+    const made = await test.call('PUT', '/v1/tokens/ann', { json: { role: 'viewer' } });
+    const headers = { authorization: `Bearer ${String(made.body['token'])}` };
+
+    expect((await test.call('GET', '/v1/runs', { role: 'nobody', headers })).status).toBe(200);
+    expect((await test.call('GET', '/v1/tokens', { role: 'nobody', headers })).status).toBe(403);
+    expect((await test.call('GET', '/v1/tokens')).text).not.toContain(String(made.body['token']));
+    expect((await test.call('DELETE', '/v1/tokens/ann')).status).toBe(200);
+    expect((await test.call('GET', '/v1/runs', { role: 'nobody', headers })).status).toBe(401);
+    expect((await test.call('DELETE', '/v1/tokens/the-admin')).status).toBe(422);
+  });
+});
+
+describe('runs', () => {
+  beforeEach(async () => {
+    await addThingy(test.store);
+  });
+
+  it('lists runs page by page', async () => {
+    for (let count = 0; count < 5; count += 1) await receiveRun(test.store);
+
+    const first = await test.call('GET', '/v1/runs?application=thingy&limit=2', { role: 'viewer' });
+    const second = await test.call('GET', '/v1/runs?application=thingy&limit=2&before=4', { role: 'viewer' });
+
+    const ids = (answer: typeof first): string[] => (answer.body['runs'] as { id: string }[]).map((one) => one.id);
+    expect([ids(first), ids(second)]).toEqual([
+      ['thingy/5', 'thingy/4'],
+      ['thingy/3', 'thingy/2'],
+    ]);
+    expect((await test.call('GET', '/v1/runs?limit=201')).status).toBe(422);
+    expect((await test.call('GET', '/v1/runs?status=nonsense')).status).toBe(422);
+    expect((await test.call('GET', '/v1/runs?application=nobody')).status).toBe(404);
+    expect((await test.call('GET', '/v1/runs?before=2')).status).toBe(422);
+  });
+
+  it('shows tasks, attempts, gates, warnings, and who decided', async () => {
+    const run = await startRun(test.store, test.blobs);
+    await runTask(test.store, run, 'test', 'succeeded');
+    await openGate(test.store, run);
+
+    const shown = await test.call('GET', '/v1/runs/thingy/1', { role: 'viewer' });
+
+    expect(shown.body).toMatchObject({
+      id: 'thingy/1',
+      status: 'running',
+      warnings: ['the plan names no version'],
+      tasks: [
+        {
+          name: 'test',
+          status: 'succeeded',
+          attempt: 1,
+          attempts: [{ attempt: 1, exitCode: 0, host: 'host-1', outputs: { url: 'http://127.0.0.1:1' } }],
+        },
+        { name: 'build', status: 'pending', attempts: [] },
+        { name: 'approve', status: 'pending' },
+      ],
+      gates: [
+        {
+          gate: 'approve',
+          status: 'open',
+          opening: 1,
+          decision: null,
+          preview: { fromRelease: 3, configAdded: ['NEW_KEY'] },
+        },
+      ],
+      temporalUrl: 'http://127.0.0.1:8233/namespaces/loam/workflows/run%2Fthingy%2F1',
+    });
+    await test.call('POST', '/v1/runs/thingy/1/gates/approve/decisions', {
+      role: 'approver',
+      json: { verdict: 'rejected', comment: 'not today' },
+    });
+    expect((await test.call('GET', '/v1/runs/thingy/1')).body['gates']).toMatchObject([
+      { decision: { verdict: 'rejected', by: 'the-approver', comment: 'not today' } },
+    ]);
+  });
+
+  it('takes the first decision of an opening, and shows it to who comes second (I4)', async () => {
+    const run = await startRun(test.store, test.blobs);
+    await openGate(test.store, run);
+    const decide = (verdict: string, opening?: number): ReturnType<TestApi['call']> =>
+      test.call('POST', '/v1/runs/thingy/1/gates/approve/decisions', {
+        role: 'approver',
+        json: { verdict, ...(opening !== undefined && { opening }) },
+      });
+    const wakes = test.wakes();
+
+    expect(await decide('approved', 2)).toMatchObject({ status: 409, body: { code: 'gate-closed' } });
+    const first = await decide('approved', 1);
+    const second = await decide('rejected');
+
+    expect(first).toMatchObject({
+      status: 201,
+      body: { repeated: false, decision: { verdict: 'approved', by: 'the-approver' } },
+    });
+    expect(second.body).toEqual({ decision: first.body['decision'], repeated: true });
+    expect(test.wakes()).toBe(wakes + 2);
+    expect(await test.store.gates.undelivered(10)).toHaveLength(1);
+    expect(
+      await test.call('POST', '/v1/runs/thingy/1/gates/nothing/decisions', { json: { verdict: 'approved' } }),
+    ).toMatchObject({ status: 404, body: { code: 'gate-unknown' } });
+  });
+
+  it('cancels what runs, and retries what has ended', async () => {
+    const run = await startRun(test.store, test.blobs);
+    expect(await test.call('POST', '/v1/runs/thingy/1/retry', { role: 'developer', json: {} })).toMatchObject({
+      status: 409,
+      body: { code: 'run-not-ended' },
+    });
+
+    const cancelled = await test.call('POST', '/v1/runs/thingy/1/cancel', { role: 'developer' });
+    expect(cancelled).toMatchObject({ status: 202, body: { cancelRequestedBy: 'the-developer' } });
+    expect(test.wakes()).toBe(1);
+    await runTask(test.store, run, 'test', 'succeeded');
+    await test.store.runs.finish(run, { status: 'cancelled', code: undefined, reason: 'by hand' });
+    expect(await test.call('POST', '/v1/runs/thingy/1/cancel')).toMatchObject({
+      status: 409,
+      body: { code: 'run-ended' },
+    });
+
+    const again = await test.call('POST', '/v1/runs/thingy/1/retry', { role: 'developer' });
+    expect(again).toMatchObject({ status: 202, body: { id: 'thingy/1/2', round: 2, status: 'pending' } });
+    expect((await test.call('GET', '/v1/runs/thingy/1')).body).toMatchObject({
+      id: 'thingy/1/2',
+      tasks: [{ name: 'test', kept: true, status: 'succeeded' }, { kept: false }, { kept: false }],
+    });
+    expect((await test.call('GET', '/v1/runs/thingy/1?round=1')).body).toMatchObject({
+      id: 'thingy/1',
+      status: 'cancelled',
+    });
+  });
+
+  it('retries from a task on, with all that needs it', async () => {
+    const run = await startRun(test.store, test.blobs);
+    await runTask(test.store, run, 'test', 'succeeded');
+    await runTask(test.store, run, 'build', 'succeeded');
+    await test.store.runs.finish(run, { status: 'succeeded', code: undefined, reason: undefined });
+
+    expect(await test.call('POST', '/v1/runs/thingy/1/retry', { json: {} })).toMatchObject({ status: 422 });
+    expect(await test.call('POST', '/v1/runs/thingy/1/retry', { json: { from: 'nothing' } })).toMatchObject({
+      status: 404,
+      body: { code: 'task-unknown' },
+    });
+    await test.call('POST', '/v1/runs/thingy/1/retry', { json: { from: 'build' } });
+
+    expect((await test.store.tasks.list('thingy/1/2' as typeof run)).map((one) => [one.name, one.kept])).toEqual([
+      ['test', true],
+      ['build', false],
+      ['approve', false],
+    ]);
+  });
+
+  it('starts a run by hand, once per idempotency key', async () => {
+    test.git.heads.set('refs/heads/main', shaOf('head')).set('refs/heads/old', shaOf('old'));
+    const trigger = (json: unknown, key = 'k'): ReturnType<TestApi['call']> =>
+      test.call('POST', '/v1/applications/thingy/runs', {
+        role: 'developer',
+        json,
+        headers: { 'idempotency-key': key },
+      });
+
+    expect(await trigger({})).toMatchObject({ status: 202, body: { result: 'accepted', run: 'thingy/1' } });
+    expect((await trigger({})).body).toMatchObject({ result: 'duplicate', run: 'thingy/1' });
+    expect((await trigger({}, 'another')).body).toMatchObject({ result: 'accepted', run: 'thingy/2' });
+    expect((await trigger({ ref: 'old', commit: shaOf('old') }, 'third')).body).toMatchObject({ run: 'thingy/3' });
+    expect(await test.store.runs.newest(thingy, 3)).toMatchObject({
+      ref: 'refs/heads/old',
+      commit: shaOf('old'),
+      message: 'Say hello',
+    });
+    expect(await trigger({ ref: 'nothing' }, '4')).toMatchObject({ status: 422, body: { code: 'commit-missing' } });
+    expect(await trigger({ commit: shaOf('unknown') }, '5')).toMatchObject({
+      status: 422,
+      body: { code: 'commit-missing' },
+    });
+    expect(await trigger({ ref: '--upload-pack=x y' }, '6')).toMatchObject({
+      status: 422,
+      body: { code: 'input-invalid' },
+    });
+  });
+
+  it('shows who runs and who waits, with places', async () => {
+    const [first, second] = [await startRun(test.store, test.blobs), await startRun(test.store, test.blobs)];
+    await test.store.tasks.begin({ run: first, task: task('test'), attempt: 1 }, 'host-1');
+    await openGate(test.store, first);
+
+    const { body } = await test.call('GET', '/v1/queue', { role: 'viewer' });
+
+    expect(body).toMatchObject({
+      capacity: 2,
+      running: [{ run: first, task: 'test' }],
+      waiting: [{ run: second, task: 'test', position: 1 }],
+      locks: [],
+      gates: [{ run: first, gate: 'approve', environment: 'production' }],
+    });
+  });
+});
