@@ -3,6 +3,7 @@ import type { TaskOutcome, TaskStatus } from '../src/core/model/status.ts';
 import type { RunId } from '../src/core/model/ids.ts';
 import type { TaskRecord } from '../src/ports/store.ts';
 import type { Room } from './dependencies.ts';
+import { sweepReleasesOf } from './sweep.ts';
 import type { RecordInput, RunActivities } from './types.ts';
 
 export async function record(
@@ -47,6 +48,7 @@ export async function finish(room: Room, input: Parameters<RunActivities['finish
   // Also closes gates that are still open.
   await room.store.runs.finish(run, { status, code, reason });
   await removeSandboxes(room, run);
+  await sweepReleasesOf(room, run);
 }
 
 /** I8: nothing of the run's jobs outlives it. */

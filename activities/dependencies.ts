@@ -9,6 +9,7 @@ import type { Target } from '../src/ports/target.ts';
 import type { TrustProvider } from '../src/ports/trust-provider.ts';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
+import { shareLogs } from './shared-log.ts';
 
 /** The adapters that the worker's main hands in. */
 export interface ActivityDependencies {
@@ -72,6 +73,7 @@ export type Room = Omit<ActivityDependencies, 'clock' | 'limits'> & {
 export function makeRoom(dependencies: ActivityDependencies): Room {
   return {
     ...dependencies,
+    logs: shareLogs(dependencies.logs, dependencies.store.logs),
     clock: dependencies.clock ?? systemClock,
     limits: { ...defaultLimits, ...dependencies.limits },
   };

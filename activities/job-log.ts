@@ -1,5 +1,4 @@
 // Keeps I2 (no gap and no double line over a dead worker) and I7 (secrets are masked before a byte is stored).
-import { DomainError } from '../src/core/errors.ts';
 import { createMasker } from '../src/core/log/masker.ts';
 import type { Masker } from '../src/core/log/masker.ts';
 import type { JobOutput } from '../src/ports/executor.ts';
@@ -39,19 +38,7 @@ export async function openJobLog(room: Room, key: LogKey, secrets: Iterable<Secr
 export async function beginNextRange(room: Room, key: LogKey, line: string): Promise<void> {
   const { source } = await room.logs.position(key);
   const nextSource = source - (source % rangeBytes) + rangeBytes;
-  await append(room, key, { from: source, nextSource, text: new TextEncoder().encode(`loam: ${line}\n`) });
-}
-
-/** Another writer that is further is not the task's failure: the attempt is looked at anew, from where the log stands now. */
-async function append(room: Room, key: LogKey, chunk: Parameters<Room['logs']['append']>[1]): Promise<void> {
-  try {
-    await room.logs.append(key, chunk);
-  } catch (error) {
-    if (error instanceof DomainError && error.code === 'fence-stale') {
-      throw new DomainError('host-lost', 'another worker writes the log of this attempt', { cause: error });
-    }
-    throw error;
-  }
+  await room.logs.append(key, { from: source, nextSource, text: new TextEncoder().encode(`loam: ${line}\n`) });
 }
 
 class RangedLog implements JobLog {
@@ -122,7 +109,7 @@ class RangedLog implements JobLog {
       const nextSource = this.#reached;
       this.#waiting = [];
       this.#waitingBytes = 0;
-      await append(this.#room, this.#key, { from: this.#stored, nextSource, text });
+      await this.#room.logs.append(this.#key, { from: this.#stored, nextSource, text });
       this.#stored = nextSource;
     }
     this.#appending = undefined;

@@ -81,14 +81,16 @@ async function makePreview(
 ): Promise<GatePreview> {
   const live = await findLive(room, environment);
   const [first] = covered;
-  const config = first === undefined ? {} : makeReleaseConfig(first.found.template, plan, environment);
+  const before = live?.config ?? {};
+  // A gate that covers no deploy changes no settings.
+  const after = first === undefined ? before : makeReleaseConfig(first.found.template, plan, environment);
   return {
     application: row.application,
     fromRelease: live?.number,
     fromCommit: live?.commit,
     toCommit: row.commit,
     ...(await listCommits(room, row, live, signal)),
-    ...compareConfig(live?.config ?? {}, config),
+    ...compareConfig(before, after),
     digest: first?.subject.image,
   };
 }

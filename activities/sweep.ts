@@ -1,4 +1,5 @@
 // Keeps I6 and I8 after what no activity could end: a killed worker, a terminated run.
+import { parseRunId } from '../src/core/model/ids.ts';
 import { isTerminal } from '../src/core/model/status.ts';
 import type { RunId } from '../src/core/model/ids.ts';
 import type { JobKey } from '../src/ports/executor.ts';
@@ -27,6 +28,18 @@ export async function sweep(dependencies: ActivityDependencies): Promise<Swept> 
       releases += 1;
   }
   return { sandboxes, releases };
+}
+
+/** The releases that an ended run left half-way, at once: its deploy was cut off together with its worker (I6). */
+export async function sweepReleasesOf(room: Room, run: RunId): Promise<void> {
+  const { application } = parseRunId(run);
+  const releases = await room.store.releases.list(application);
+  const left = releases.filter((one) => one.run === run && one.status === 'deploying');
+  for (const name of new Set(left.map(({ environment }) => environment))) {
+    const environment = await room.store.environments.get(application, name);
+    if (environment?.target !== room.target.kind) continue;
+    await attemptly(room, { runId: run, environment: name }, () => sweepEnvironment(room, environment));
+  }
 }
 
 async function attemptly(room: Room, fields: Record<string, unknown>, work: () => Promise<boolean>): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskInput } from '../../../activities/types.ts';
+import { DomainError } from '../../../src/core/errors.ts';
 import type { BuildImageTask, RepoJobTask } from '../../../src/core/graph/graph.ts';
 import {
   call,
@@ -161,6 +162,27 @@ describe('repo_job', () => {
     expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
     expect(made).toBe(1);
     expect(logOf(test)).toBe('one\ntwo\n');
+  });
+
+  it('gives the log to the worker that took it over, and drops what a stale one still says (I2)', async () => {
+    room.executor.onStart = (job) => {
+      job.output = new TextEncoder().encode('one\n');
+      job.end = { type: 'exited', exitCode: 0 };
+    };
+    const ahead = {
+      dependencies: {
+        ...room.dependencies,
+        logs: Object.assign(Object.create(room.logs) as typeof room.logs, {
+          position: () => Promise.resolve({ source: 0, stored: 0 }),
+          append: () => Promise.reject(new DomainError('fence-stale', 'another writer went on')),
+        }),
+      },
+    };
+
+    await expect(call(ahead, 'repo_job', test)).rejects.toMatchObject({ type: 'host-lost', nonRetryable: false });
+
+    expect(await call(room, 'repo_job', test)).toMatchObject({ status: 'succeeded' });
+    expect(logOf(test)).toBe('one\n');
   });
 
   it('starts a lost job again in the same attempt, and its log goes on (I2)', async () => {

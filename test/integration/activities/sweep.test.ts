@@ -5,7 +5,7 @@ import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids
 import type { RunId } from '../../../src/core/model/ids.ts';
 import type { Release } from '../../../src/ports/store.ts';
 import type { ReleaseReference } from '../../../src/ports/target.ts';
-import { makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
+import { call, makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
 
 const staging = parseEnvironmentName('staging');
@@ -69,6 +69,15 @@ describe('sweep', () => {
     expect(room.target.running.size).toBe(0);
     expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
     expect(await sweep(room.dependencies)).toMatchObject({ releases: 0 });
+  });
+
+  it('happens at the end of a run for what its own deploy left (I6)', async () => {
+    await bringUp(1);
+
+    await call(room, 'finish', { run, status: 'failed', records: [] });
+
+    expect(room.target.running.size).toBe(0);
+    expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
   });
 
   it('makes live what serves already, if nobody took the fence since (I6)', async () => {
