@@ -59,7 +59,8 @@ function compile(reading: ReturnType<typeof readPlan>): {
   const { applications, environments } = draft;
   const compiled: CompiledPlan = { version: 1, graph, applications, environments, onBranches };
   const bytes = utf8Bytes(JSON.stringify(graph));
-  if (bytes <= maxGraphBytes) return { compiled, problems };
+  const isRight = [...reading.problems, ...problems].every(isWarning);
+  if (bytes <= maxGraphBytes || !isRight) return { compiled, problems };
   const message = `The compiled tasks take ${Math.ceil(bytes / 1024)} kB, over 200 kB`;
   const remedy = 'Move long commands into files of the repository, and variables into `config`.';
   return { compiled, problems: [...problems, problem('graph-too-large', '/workflow', message, remedy)] };

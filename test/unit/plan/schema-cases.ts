@@ -116,6 +116,12 @@ export const schemaCases: readonly ProblemCase[] = [
   },
   { code: 'too-many', text: `${head}workflow:\n${manyTasks(501)}`, at: '2:1', remedy: 'several applications' },
   {
+    code: 'value-invalid',
+    text: `${head}on: {branches: []}\nworkflow: {a: {type: repo_job, cmd: x}}`,
+    at: '2:16',
+    remedy: 'at least one',
+  },
+  {
     code: 'too-many',
     text: `${head}environments: {${Array.from({ length: 51 }, (_, index) => `e${index}: {}`).join(', ')}}\nworkflow: {a: {type: repo_job, cmd: x}}`,
     at: '2:1',

@@ -30,9 +30,8 @@ const longValue = `a text of at most ${limits.valueLength} characters`;
 const outputError = 'an output such as {get_output: build.digest}';
 const retryError = 'the number of further attempts, 0 to 10, or {attempts: 2, delay: 10s}';
 
-export const applicationName = text(nameError, /^[a-z][a-z0-9-]{0,39}$/, 40);
-export const environmentName = applicationName;
-export const taskName = text(taskNameError, /^[A-Za-z][A-Za-z0-9_-]{0,59}$/, 60);
+const deployName = text(nameError, /^[a-z][a-z0-9-]{0,39}$/, 40);
+const taskName = text(taskNameError, /^[A-Za-z][A-Za-z0-9_-]{0,59}$/, 60);
 const serviceName = text(
   'the name of a service: lower-case letters, digits, hyphens and underscores',
   /^[a-z][a-z0-9_-]{0,39}$/,
@@ -116,7 +115,7 @@ export const environment = z
       compute: z
         .optional(z.enum(['process', 'docker', 'swarm', 'heat'], { error: '`process`, `docker`, `swarm` or `heat`' }))
         .describe('What a release is deployed to. Default process.'),
-      trust: z.optional(applicationName).describe('Name of a trust that is registered in the service.'),
+      trust: z.optional(deployName).describe('Name of a trust that is registered in the service.'),
       trust_token: z
         .optional(z.string({ error: 'nothing: use trust' }))
         .describe('Deprecated; dropped with a warning. Use trust.'),
@@ -152,7 +151,7 @@ export const tasks = {
   }),
   build_image: z.strictObject({
     type: z.literal('build_image'),
-    application: z.optional(applicationName),
+    application: z.optional(deployName),
     cmd: z.optional(command).describe('A script that runs in the tree before it is archived.'),
     env: z.optional(env),
     network: z.optional(network),
@@ -161,8 +160,8 @@ export const tasks = {
   }),
   generate_template: z.strictObject({
     type: z.literal('generate_template'),
-    application: z.optional(applicationName),
-    environment: z.optional(environmentName).describe('Makes a template for this environment only.'),
+    application: z.optional(deployName),
+    environment: z.optional(deployName).describe('Makes a template for this environment only.'),
     image: z
       .optional(
         z.union([output, z.string().regex(/^sha256:[0-9a-f]{64}$/)], {
@@ -175,14 +174,14 @@ export const tasks = {
   }),
   deploy_stack: z.strictObject({
     type: z.literal('deploy_stack'),
-    environment: environmentName,
+    environment: deployName,
     template: output.describe('Output of a generate_template task.'),
     ...common,
     ...attempts,
   }),
   approval: z.strictObject({
     type: z.literal('approval'),
-    environment: environmentName.describe('Its protection in the service says who may decide.'),
+    environment: deployName.describe('Its protection in the service says who may decide.'),
     ...common,
   }),
 } as const;
@@ -198,7 +197,12 @@ export const task = z.discriminatedUnion('type', [
 export const on = z.strictObject(
   {
     branches: z
-      .optional(z.array(text('a pattern for branches, such as main or release/*', /^\S+$/, 200)).max(100))
+      .optional(
+        z
+          .array(text('a pattern for branches, such as main or release/*', /^\S+$/, 200))
+          .min(1, 'at least one pattern')
+          .max(100, 'at most 100 patterns'),
+      )
       .describe('Branches that this plan is for; * stands for anything but a slash, ** for anything.'),
   },
   { error: 'a mapping such as {branches: [main]}' },
@@ -220,10 +224,8 @@ export const planSchema = z
     on_failure: z
       .optional(onFailure)
       .describe('fail-fast (default): the first failed task ends the run. continue: only what needs it is skipped.'),
-    applications: z.optional(z.record(applicationName, z.nullable(application))),
-    environments: z
-      .optional(z.record(environmentName, z.nullable(environment)))
-      .describe('They inherit from `default`.'),
+    applications: z.optional(z.record(deployName, z.nullable(application))),
+    environments: z.optional(z.record(deployName, z.nullable(environment))).describe('They inherit from `default`.'),
     workflow: z.record(taskName, task),
   })
   .meta({ title: 'Loam plan, version 1', description: 'loam.yaml: how a commit reaches production.' });
