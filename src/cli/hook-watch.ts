@@ -53,15 +53,18 @@ async function readEvents(
     'x-loam-time': time,
     'x-hub-signature-256': signWith(secret, `${time}\n${route}`),
   };
-  const ended = new AbortController();
-  const response = await open(`${url}${route}`, headers, ended.signal);
+  let hasEnded = false;
+  const response = await open(`${url}${route}`, headers);
   const parser = createParser({
     onEvent: ({ data }) => {
-      if (!ended.signal.aborted && handle(JSON.parse(data) as RunEvent)) ended.abort();
+      hasEnded ||= handle(JSON.parse(data) as RunEvent);
     },
   });
   response.setEncoding('utf8');
-  for await (const chunk of response) parser.feed(String(chunk));
+  for await (const chunk of response) {
+    parser.feed(String(chunk));
+    if (hasEnded) break; // ends the connection too
+  }
 }
 
 function describeGate({ gate, environment, run, preview }: GateView): readonly string[] {

@@ -26,8 +26,8 @@ export async function post(
 }
 
 /** Opens a stream of events. */
-export async function open(url: string, headers: Headers, signal: AbortSignal): Promise<IncomingMessage> {
-  const response = await send(url, 'GET', headers, '', signal);
+export async function open(url: string, headers: Headers): Promise<IncomingMessage> {
+  const response = await send(url, 'GET', headers, '', undefined);
   if (response.statusCode === 200) return response;
   response.resume();
   throw new Error(`status ${response.statusCode ?? 0}`);
@@ -38,9 +38,11 @@ function send(
   method: string,
   headers: Headers,
   body: string,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  request(url, { method, headers, signal }, resolve).on('error', reject).end(body);
+  request(url, { method, headers, ...(signal !== undefined && { signal }) }, resolve)
+    .on('error', reject)
+    .end(body);
   return promise;
 }

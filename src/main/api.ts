@@ -1,5 +1,6 @@
 // The doors, and behind them the dispatcher: both see the same rows, and a door that has written one wakes the dispatcher at once.
 import path from 'node:path';
+import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { createApi } from '../api/create-api.ts';
 import { refuseEmptySecrets } from '../api/receive.ts';
 import { serveApi } from '../api/serve.ts';
@@ -11,7 +12,7 @@ import { untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
 import { recordOf, writeRecord } from './processes.ts';
 import { readEndpoint } from './supervisor/supervisor.ts';
-import { openEngine, openExecutor, openStores } from './wiring.ts';
+import { openStores, temporalAddress } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -20,8 +21,8 @@ const logger = createLogger('api', config.logLevel);
 const { store, blobs, logs, git } = await openStores(config, logger);
 await refuseEmptySecrets(store);
 await ensureAdminToken(store, config.dataDir);
-const [executor, endpoint] = await Promise.all([openExecutor(config, logger), readEndpoint(config.dataDir)]);
-const { engine, close: closeEngine } = openEngine(config);
+const endpoint = await readEndpoint(config.dataDir);
+const engine = createRunEngine({ address: temporalAddress(config), namespace: config.temporal.namespace });
 const dispatcher = createDispatcher({ store, engine, logger });
 let apiUrl = endpoint?.apiUrl ?? '';
 const api = createApi({
@@ -43,7 +44,7 @@ const api = createApi({
   errorsDocument: path.join(root, 'docs/errors.md'),
   version: '0.1.0',
   jobCapacity: config.jobs.capacity,
-  executorLimits: executor.limits,
+  executorLimits: [],
 });
 const server = await serveApi(api.app, config.api.port);
 apiUrl = server.url;
@@ -56,6 +57,6 @@ const reason = await untilAskedToEnd();
 logger.info({ reason }, 'the API drains');
 api.close();
 await Promise.all([spool.stop(), dispatcher.stop(), server.close()]);
-await closeEngine();
+await engine.close();
 await store.close();
 logger.info({}, 'the API ended');

@@ -1,5 +1,4 @@
 // Builds the adapters of a process from the configuration. Only what a process asks for is opened.
-import { Client } from '@temporalio/client';
 import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,7 +12,7 @@ import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
 import { createProcessTarget } from '../adapters/target/process/process-target.ts';
 import type { ProcessTarget } from '../adapters/target/process/process-target.ts';
-import { createRunEngine, openConnection } from '../adapters/temporal/engine.ts';
+import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { freePort, isListening } from '../adapters/temporal/port.ts';
 import { findOnPath } from '../adapters/tool/find-tool.ts';
 import { createExecTrustProvider } from '../adapters/trust/exec/exec-trust-provider.ts';
@@ -22,7 +21,6 @@ import type { BlobStore } from '../ports/blob-store.ts';
 import type { Executor } from '../ports/executor.ts';
 import type { Git } from '../ports/git.ts';
 import type { LogStore } from '../ports/log-store.ts';
-import type { RunEngine } from '../ports/run-engine.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { SecretBox } from '../ports/secret.ts';
 import type { Store } from '../ports/store.ts';
@@ -91,18 +89,6 @@ export async function openExecutor(config: Config, logger: Logger): Promise<Exec
   });
 }
 
-export interface OpenEngine {
-  readonly engine: RunEngine;
-  close(): Promise<void>;
-}
-
-/** Connects at the first call, so a process starts also while Temporal is away. */
-export function openEngine(config: Config): OpenEngine {
-  const connection = openConnection(temporalAddress(config));
-  const client = new Client({ connection, namespace: config.temporal.namespace });
-  return { engine: createRunEngine({ client }), close: () => connection.close() };
-}
-
 export function temporalAddress(config: Config): string {
   return config.temporal.address ?? `127.0.0.1:${config.temporal.port}`;
 }
@@ -114,7 +100,7 @@ export interface WorkerDependencies {
 
 export async function openWorker(config: Config, logger: Logger): Promise<WorkerDependencies> {
   const { store, blobs, logs, git } = await openStores(config, logger);
-  const { engine, close } = openEngine(config);
+  const engine = createRunEngine({ address: temporalAddress(config), namespace: config.temporal.namespace });
   return {
     activities: {
       store,
@@ -130,7 +116,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       openFile: (file) => createReadStream(file),
     },
     async close() {
-      await close();
+      await engine.close();
       await store.close();
     },
   };

@@ -40,6 +40,8 @@ export interface FakePlan {
   readonly resolve?: () => Promise<ResolveResult>;
   /** Answers of `open_gate`, one per call, the last one for all further ones. */
   readonly gates?: Readonly<Record<string, readonly GateOpening[]>>;
+  /** Before `open_gate` answers. */
+  readonly onOpenGate?: () => Promise<unknown>;
   readonly keepTrusts?: () => Promise<void>;
 }
 
@@ -92,6 +94,10 @@ export class FakeWorld {
     return end ?? this.records.findLast((record) => record.run === run && record.status !== undefined)?.status?.status;
   }
 
+  warningsOf(run: RunId): readonly string[] {
+    return this.records.filter((record) => record.run === run).flatMap(({ warnings = [] }) => warnings);
+  }
+
   gatesOf(run: RunId): readonly string[] {
     const records = this.records.filter((record) => record.run === run);
     return records.flatMap(({ gates = [] }) =>
@@ -114,7 +120,7 @@ export class FakeWorld {
       build_image: (input) => this.#attempt(input),
       generate_template: (input) => this.#attempt(input),
       deploy_stack: (input) => this.#attempt(input, input.fence),
-      open_gate: (input) => Promise.resolve(this.#openGate(input)),
+      open_gate: (input) => this.#openGate(input),
       readDecision: ({ run, gate, decisionId }) => this.#readDecision(run, gate, decisionId),
       acquireLock: (input) => this.engine.acquireLock(input),
       releaseLock: async (input) => {
@@ -161,11 +167,12 @@ export class FakeWorld {
     return behaviour({ run, task: name, attempt, fence, delivery: Context.current().info.attempt });
   }
 
-  #openGate({ run, task, attempt }: TaskInput<CompiledTask>): GateOpening {
+  async #openGate({ run, task, attempt }: TaskInput<CompiledTask>): Promise<GateOpening> {
     const key = `${run} ${task.name}`;
     const call = this.#gateCalls.get(key) ?? 0;
     this.#gateCalls.set(key, call + 1);
     if (call === 0) this.started.push(`${run} ${task.name}#${attempt}`);
+    await this.#planOf(run).onOpenGate?.();
     const answers = this.#planOf(run).gates?.[task.name] ?? [openGate];
     return answers[call] ?? answers.at(-1) ?? openGate;
   }

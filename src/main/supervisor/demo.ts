@@ -19,7 +19,6 @@ export interface DemoOptions {
 
 const Application = z.object({ name: z.string(), repositoryUrl: z.string() });
 const Applications = z.object({ applications: z.array(Application) });
-const AddedApplication = z.object({ application: Application });
 
 export const demoApplication = 'thingy';
 const gitTimeoutMs = 600_000;
@@ -34,7 +33,7 @@ export async function registerDemo({ api, root, say }: DemoOptions): Promise<str
   const repositoryUrl = await addApplication(api, say);
   await api.call('PUT', '/v1/trusts/demo', {
     provider: 'exec',
-    settings: { command: [process.execPath, path.join(root, 'examples/trust-demo/token.mjs')] },
+    settings: { command: [process.execPath, path.join(root, 'examples/trust-demo/print-token.mjs')] },
   });
   const environments = `/v1/applications/${demoApplication}/environments`;
   await api.call('PUT', `${environments}/staging`, { target: 'process', trust: 'demo' });
@@ -47,8 +46,7 @@ async function addApplication(api: DemoApi, say: (line: string) => void): Promis
   const existing = applications.find(({ name }) => name === demoApplication);
   if (existing !== undefined) return existing.repositoryUrl;
   say(`demo: adding the application "${demoApplication}" with a repository of its own`);
-  return AddedApplication.parse(await api.call('POST', '/v1/applications', { name: demoApplication })).application
-    .repositoryUrl;
+  return Application.parse(await api.call('POST', '/v1/applications', { name: demoApplication })).repositoryUrl;
 }
 
 /** True when this call pushed the first commit; false when an earlier one did. The push itself prints the run's progress, since the hook follows the run. */

@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Server } from 'node:net';
 
@@ -22,3 +22,4 @@ function listen(port: number, socketPath: string): Promise<Server | undefined> {
 const pairs = process.argv.slice(2);
 for (let index = 0; index + 1 < pairs.length; index += 2) await listen(Number(pairs[index]), pairs[index + 1] ?? '');
 closeSync(1);
+openSync('/dev/null', 'w'); // takes the number 1: a socket must not get it

@@ -22,7 +22,8 @@ export async function listen(destination: Destination, proxy: Proxy): Promise<Po
   const socketName = portSocketName(destination.port);
   const unix = createPortServer(destination, proxy);
   await rm(socketName, { force: true }); // a killed front left it, and only one front lives
-  const socketError = await startListening(unix, { path: socketName });
+  // For all users: a job has another uid than Loam. Who has no way through the data folder, which is private, needs the socket bound into a sandbox.
+  const socketError = await startListening(unix, { path: socketName, readableAll: true, writableAll: true });
   return {
     error: socketError,
     async close(drainMs) {
@@ -42,7 +43,9 @@ function createPortServer(destination: Destination, proxy: Proxy): Server {
 
 async function startListening(
   server: Server,
-  place: { readonly host: string; readonly port: number } | { readonly path: string },
+  place:
+    | { readonly host: string; readonly port: number }
+    | { readonly path: string; readonly readableAll: boolean; readonly writableAll: boolean },
 ): Promise<string | undefined> {
   server.listen(place);
   try {
