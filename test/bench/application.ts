@@ -1,0 +1,100 @@
+// An application of the bench: its commits, its deliveries, its runs.
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import path from 'node:path';
+import { z } from 'zod';
+import { signBody } from '../../src/api/signature.ts';
+import { Secret } from '../../src/ports/secret.ts';
+import { addApplication } from '../support/runs.ts';
+import { run } from '../support/loam.ts';
+import type { Loam } from '../support/loam.ts';
+
+const Hook = z.object({ trigger: z.string(), secret: z.string() });
+const Answer = z.object({ result: z.string(), run: z.string().nullable() });
+
+const noCommit = '0'.repeat(40);
+// One connection for each call that is under way: the door is measured, not the handshake.
+const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+
+export interface Delivered {
+  /** Milliseconds since 1970 when the first byte was about to be sent. */
+  readonly sentAtMs: number;
+  readonly answerMs: number;
+  readonly run: string;
+}
+
+export interface BenchApplication {
+  readonly name: string;
+  /** A commit of this plan on main, straight into the repository: no hook tells anybody. */
+  commit(plan: string): Promise<string>;
+  /** Sends a signed delivery of the commit and waits for the answer. Throws unless it was accepted. */
+  deliver(sha: string): Promise<Delivered>;
+}
+
+export async function createApplication(loam: Loam, name: string): Promise<BenchApplication> {
+  const repository = await addApplication(loam, name);
+  const hook = Hook.parse(JSON.parse(await readFile(path.join(loam.dataFolder, 'hooks', `${name}.json`), 'utf8')));
+  const url = new URL(`/v1/triggers/${hook.trigger}`, loam.endpoint().apiUrl);
+  const secret = new Secret(hook.secret);
+
+  async function git(args: readonly string[], input = ''): Promise<string> {
+    const identity = ['-c', 'user.name=Bench', '-c', 'user.email=bench@loam.invalid'];
+    const end = await run('git', [...identity, '-C', repository, ...args], { cwd: repository, input });
+    if (end.code !== 0) throw new Error(`git ${args.join(' ')}: ${end.stderr}`);
+    return end.stdout.trim();
+  }
+
+  return {
+    name,
+    async commit(plan) {
+      const blob = await git(['hash-object', '-w', '--stdin'], plan);
+      const tree = await git(['mktree'], `100644 blob ${blob}\tloam.yaml\n`);
+      const sha = await git(['commit-tree', tree, '-m', `Bench ${randomUUID()}`]);
+      await git(['update-ref', 'refs/heads/main', sha]);
+      return sha;
+    },
+    async deliver(sha) {
+      const body = JSON.stringify({
+        ...{ repository: name, ref: 'refs/heads/main', before: noCommit, after: sha },
+        ...{ pushed_at: new Date().toISOString(), message: `delivery ${randomUUID()}`, author: 'Bench' },
+      });
+      const headers = {
+        'content-type': 'application/json',
+        'x-loam-delivery': randomUUID(),
+        'x-hub-signature-256': signBody(secret, body),
+      };
+      const sentAtMs = Date.now();
+      const startedAt = performance.now();
+      const text = await call(url, { method: 'POST', headers }, body);
+      const answerMs = performance.now() - startedAt;
+      const answer = Answer.parse(JSON.parse(text));
+      if (answer.result !== 'accepted' || answer.run === null) throw new Error(`the delivery was answered: ${text}`);
+      return { sentAtMs, answerMs, run: answer.run };
+    },
+  };
+}
+
+export interface Call {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export async function call(url: URL, { method, headers }: Call, body = ''): Promise<string> {
+  const response = await open(url, { method, headers }, body);
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) text += String(chunk);
+  if ((response.statusCode ?? 500) >= 300) throw new Error(`${method} ${url.pathname}: ${text.slice(0, 500)}`);
+  return text;
+}
+
+export async function open(url: URL, { method, headers }: Call, body = ''): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  request(url, { method, headers, agent }, resolve).on('error', reject).end(body);
+  return promise;
+}
+
+export function closeConnections(): void {
+  agent.destroy();
+}

@@ -1,0 +1,102 @@
+// The measured cases. Each round is independent of the others; the first of a case warms up and is dropped by the caller.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Loam } from '../support/loam.ts';
+import type { BenchApplication } from './application.ts';
+import type { HandWritten } from './hand-written.ts';
+import { awaitEnd, awaitLine, cpuOf, pidOf, readWholeLog } from './observe.ts';
+
+export const hops = 20;
+
+/** The clock of the machine inside the sandbox: what it prints is when the first command ran. */
+const stamp = 'date +%s%N';
+const stampPattern = /\b\d{19}\b/;
+
+const header = 'version: 1\napplications: {bench: {start: node server.mjs}}\nworkflow:\n';
+export const firstPlan = `${header}  first: {type: repo_job, cmd: ${stamp}}\n`;
+/** Its runs end as skipped once the plan is read: they are the door's business only up to there. */
+export const skippedPlan = `${header.replace('workflow:', 'on: {branches: [release]}\nworkflow:')}  first: {type: repo_job, cmd: 'true'}\n`;
+
+export function chainPlan(): string {
+  const lines = Array.from({ length: hops }, (_, index) => {
+    const needs = index === 0 ? '' : `, depends_on: job${index}`;
+    return `  job${index + 1}: {type: repo_job, cmd: 'true'${needs}}`;
+  });
+  return `${header}${lines.join('\n')}\n`;
+}
+
+/** Webhook to the first command; nobody watches. */
+export async function measureFirstCommand(loam: Loam, application: BenchApplication): Promise<number> {
+  const sha = await application.commit(firstPlan);
+  await settle();
+  const { sentAtMs, run } = await application.deliver(sha);
+  await awaitEnd(loam, run, 'succeeded');
+  const text = stampPattern.exec(await readWholeLog(loam, run, 'first'))?.[0];
+  if (text === undefined) throw new Error(`run ${run} left no time in its log`);
+  return Number(text) / 1e6 - sentAtMs;
+}
+
+/** Webhook to the first line in a log tail that is opened as soon as the run has a number. */
+export async function measureFirstLine(loam: Loam, application: BenchApplication): Promise<number> {
+  const sha = await application.commit(firstPlan);
+  await settle();
+  const { sentAtMs, run } = await application.deliver(sha);
+  const { atMs } = await awaitLine(loam, run, 'first', stampPattern);
+  await awaitEnd(loam, run, 'succeeded');
+  return atMs - sentAtMs;
+}
+
+export interface ChainTimes {
+  /** From the delivery (or the start) to the end of the run, per hop. */
+  readonly wholeMs: number;
+  /** From the start of the first job to the end of the last, per hop. */
+  readonly hopMs: number;
+  readonly cpuMs: number;
+}
+
+export async function measureChain(loam: Loam, application: BenchApplication, sha: string): Promise<ChainTimes> {
+  await settle();
+  const worker = pidOf(loam, 'worker');
+  const cpuBefore = cpuOf(worker);
+  const { sentAtMs, run } = await application.deliver(sha);
+  const { tasks, finishedAt } = await awaitEnd(loam, run, 'succeeded');
+  const cpuMs = (cpuOf(worker) - cpuBefore) / hops;
+  const first = tasks.find(({ name }) => name === 'job1')?.startedAt;
+  const last = tasks.find(({ name }) => name === `job${hops}`)?.finishedAt;
+  if (first == null || last == null || finishedAt === null) throw new Error(`run ${run} left no times`);
+  return { wholeMs: (finishedAt - sentAtMs) / hops, hopMs: (last - first) / hops, cpuMs };
+}
+
+export async function measureHandWritten(worker: HandWritten): Promise<ChainTimes> {
+  await settle();
+  const cpuBefore = cpuOf(worker.pid);
+  const wholeMs = (await worker.chain(hops)) / hops;
+  return { wholeMs, hopMs: wholeMs, cpuMs: (cpuOf(worker.pid) - cpuBefore) / hops };
+}
+
+/** Deliveries one after another: each waits for the answer of the one before. */
+export async function measureDoorInTurn(application: BenchApplication, sha: string, count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let sent = 0; sent < count; sent += 1) times.push((await application.deliver(sha)).answerMs);
+  return times;
+}
+
+/** Deliveries at a rate that does not wait for answers; a late start counts as time of the door. */
+export async function measureDoorAtRate(
+  application: BenchApplication,
+  sha: string,
+  { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
+): Promise<number[]> {
+  const startAt = performance.now();
+  const calls = Array.from({ length: perSecond * seconds }, async (_, index) => {
+    const dueAt = startAt + (index * 1000) / perSecond;
+    await delay(Math.max(0, dueAt - performance.now()));
+    await application.deliver(sha);
+    return performance.now() - dueAt;
+  });
+  return Promise.all(calls);
+}
+
+/** Lets what the last round left behind (rows, sandboxes, polls) come to rest: the budgets are for an idle machine. */
+async function settle(): Promise<void> {
+  await delay(250);
+}

@@ -1,0 +1,182 @@
+// npm run bench -- path: the path of a commit against the budgets of the design, on a Loam of its own.
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { createLoam } from '../support/loam.ts';
+import type { Loam } from '../support/loam.ts';
+import { closeConnections, createApplication } from './application.ts';
+import {
+  chainPlan,
+  measureChain,
+  measureDoorAtRate,
+  measureDoorInTurn,
+  measureFirstCommand,
+  measureFirstLine,
+  measureHandWritten,
+  skippedPlan,
+} from './cases.ts';
+import type { ChainTimes } from './cases.ts';
+import { isOver, makeFigure, quantile } from './figure.ts';
+import type { Figure } from './figure.ts';
+import { startHandWritten } from './hand-written.ts';
+import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { openExecutorAlone } from './spawn.ts';
+import type { SpawnTimes } from './spawn.ts';
+
+const usage = `npm run bench -- path [--json FILE] [--rounds N]
+
+  --rounds N   rounds of each case that count, at least 4; one more before them warms up (default 15)
+  --json FILE  also write the report as JSON
+`;
+const Status = z.object({ executorLimits: z.array(z.string()) });
+
+interface Options {
+  readonly rounds: number;
+  readonly json: string | undefined;
+}
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) return 2;
+  const loadBefore = loadNow();
+  const loam = await createLoam();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void loam.destroy().finally(() => process.exit(130)));
+  }
+  try {
+    say('starting a Loam of its own');
+    await loam.start();
+    const figures = await measure(loam, options.rounds);
+    const { executorLimits } = Status.parse((await loam.api('GET', '/v1/status')).body);
+    const command = `npm run bench -- path --rounds ${options.rounds}`;
+    const report = makeReport(command, executorLimits, figures, loadBefore);
+    process.stdout.write(printReport(report));
+    if (options.json !== undefined) await writeReport(report, options.json);
+    const over = figures.filter(isOver).length;
+    say(over === 0 ? 'all within their budgets' : `${over} over their budget`);
+    return 0;
+  } finally {
+    closeConnections();
+    await loam.destroy();
+  }
+}
+
+function readOptions(): Options | undefined {
+  try {
+    const { values } = parseArgs({ options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } } });
+    const rounds = Number(values.rounds);
+    if (Number.isInteger(rounds) && rounds >= 4) return { rounds, json: values.json };
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
+  }
+  process.stderr.write(usage);
+  return undefined;
+}
+
+async function measure(loam: Loam, rounds: number): Promise<readonly Figure[]> {
+  return [...(await measureStart(loam, rounds)), ...(await measureChains(loam, rounds)), ...(await measureDoor(loam))];
+}
+
+async function measureStart(loam: Loam, rounds: number): Promise<readonly Figure[]> {
+  const application = await createApplication(loam, 'first');
+  const commands: number[] = [];
+  const lines: number[] = [];
+  await interleave('first command, first line', rounds, [
+    async () => void commands.push(await measureFirstCommand(loam, application)),
+    async () => void lines.push(await measureFirstLine(loam, application)),
+  ]);
+  const command = { budget: { limit: 150, from: 'DESIGN 12' } };
+  const line = { budget: { limit: 300, from: 'DESIGN 12' } };
+  return [
+    makeFigure('webhook to the first command', commands.slice(1), command),
+    makeFigure('webhook to the first line in a log tail', lines.slice(1), line),
+  ];
+}
+
+async function measureChains(loam: Loam, rounds: number): Promise<readonly Figure[]> {
+  const application = await createApplication(loam, 'chain');
+  const sha = await application.commit(chainPlan());
+  const [worker, alone] = await Promise.all([
+    startHandWritten(loam.endpoint().temporalAddress, 'loam'),
+    openExecutorAlone(),
+  ]);
+  const chains: ChainTimes[] = [];
+  const written: ChainTimes[] = [];
+  const spawns: SpawnTimes[] = [];
+  try {
+    await interleave('chain, hand-written chain, executor alone', rounds, [
+      async () => void chains.push(await measureChain(loam, application, sha)),
+      async () => void written.push(await measureHandWritten(worker)),
+      async () => void spawns.push(await alone.once()),
+    ]);
+  } finally {
+    await Promise.all([worker.close(), alone.close()]);
+  }
+  return chainFigures(chains.slice(1), written.slice(1), spawns.slice(1));
+}
+
+function chainFigures(
+  chains: readonly ChainTimes[],
+  written: readonly ChainTimes[],
+  spawns: readonly SpawnTimes[],
+): readonly Figure[] {
+  const jobs = spawns.map(({ jobMs }) => jobMs);
+  const hands = written.map(({ wholeMs }) => wholeMs);
+  const hopMs = chains.map((one) => one.hopMs);
+  const wholes = chains.map((one) => one.wholeMs);
+  // Neighbours in time are compared: what disturbs the machine disturbs both.
+  const ratios = wholes.map((value, index) => value / (hands[index] ?? Number.NaN));
+  const limit = quantile(hands, 0.5) + 2 * quantile(jobs, 0.5);
+  const hop = { budget: { limit: 40, from: 'DESIGN 12' } };
+  return [
+    makeFigure('job that does nothing in a chain of 20: hop', hopMs, hop),
+    makeFigure('the same, against hand-written hop + 2 x job alone', hopMs, { budget: { limit, from: 'same run' } }),
+    makeFigure('chain of 20, webhook to end, per job', wholes),
+    makeFigure('hand-written chain of 20, start to result, per step', hands),
+    makeFigure('ratio of the two', ratios, { unit: 'times' }),
+    makeFigure('job alone on the executor: start to end', jobs),
+    makeFigure(
+      'job alone on the executor: removal',
+      spawns.map(({ removeMs }) => removeMs),
+    ),
+    ...cpuFigures(chains, written),
+  ];
+}
+
+function cpuFigures(chains: readonly ChainTimes[], written: readonly ChainTimes[]): readonly Figure[] {
+  const [loam, hand] = [chains, written].map((rounds) => rounds.map(({ cpuMs }) => cpuMs));
+  return [
+    makeFigure('worker CPU per job in the chain', loam ?? []),
+    makeFigure('worker CPU per step, hand-written without sandbox', hand ?? []),
+  ];
+}
+
+/** Last: it leaves a backlog behind. */
+async function measureDoor(loam: Loam): Promise<readonly Figure[]> {
+  const application = await createApplication(loam, 'door');
+  const sha = await application.commit(skippedPlan);
+  const withP99 = true;
+  await measureDoorInTurn(application, sha, 20);
+  say('webhook answer, one after another');
+  const inTurn = await measureDoorInTurn(application, sha, 200);
+  say('webhook answer, 20 a second');
+  const modest = await measureDoorAtRate(application, sha, { perSecond: 20, seconds: 10 });
+  say('webhook answer, 200 a second');
+  const busy = await measureDoorAtRate(application, sha, { perSecond: 200, seconds: 5 });
+  return [
+    makeFigure('webhook answer, one after another', inTurn, { withP99 }),
+    makeFigure('webhook answer, 20 a second', modest, { withP99 }),
+    makeFigure('webhook answer, 200 a second', busy, { withP99, budget: { limit: 50, from: 'p99, DESIGN 12' } }),
+  ];
+}
+
+/** A B C A B C ...: a disturbance that lasts hits all of them. One round more than counts. */
+async function interleave(name: string, rounds: number, cases: readonly (() => Promise<void>)[]): Promise<void> {
+  say(`${name}: ${rounds} rounds and one to warm up`);
+  for (let round = 0; round <= rounds; round += 1) for (const one of cases) await one();
+}
+
+function say(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
+}
