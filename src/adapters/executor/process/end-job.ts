@@ -41,12 +41,13 @@ export async function endJob(folder: JobFolder, graceMs: number): Promise<void> 
 }
 
 function askToEnd({ shell, others }: JobProcesses, asked: Set<number>, isLate: boolean): void {
-  if (shell !== undefined && !asked.has(shell)) {
-    signalAll([shell], 'SIGSTOP');
-    ask([shell], asked); // waits until the shell goes on
-  }
+  if (shell !== undefined && asked.has(shell)) return; // what it starts now is its own way to clean up
+  const isShellsTurn = isLate || others.length === 0;
+  if (shell !== undefined && !isShellsTurn) signalAll([shell], 'SIGSTOP');
   ask(others, asked);
-  if (shell !== undefined && (isLate || others.length === 0)) signalAll([shell], 'SIGCONT');
+  if (shell === undefined || !isShellsTurn) return;
+  ask([shell], asked); // only now: a process that has both to take would take TERM before STOP
+  signalAll([shell], 'SIGCONT');
 }
 
 /** KILL to all of it, until nothing is left. */
@@ -62,15 +63,15 @@ export async function killJob(folder: JobFolder): Promise<void> {
   }
 }
 
-function kill(folder: JobFolder, { session, root, others }: JobProcesses, elapsedMs: number): void {
-  if (root !== undefined) signalAll([root], 'SIGKILL');
-  else if (others.length > 0) signalAll(others, 'SIGKILL');
+function kill(folder: JobFolder, { session, root, shell, others }: JobProcesses, elapsedMs: number): void {
+  const job = [root ?? shell, ...(root === undefined ? others : [])].filter((pid) => pid !== undefined);
+  if (job.length > 0) signalAll(job, 'SIGKILL');
   // The shim writes down the end of its sandbox; it is killed only when it has none yet, or does not see the end.
   else if (readSandboxPid(folder) === undefined || elapsedMs > killMs / 2) signalAll(session, 'SIGKILL');
 }
 
-function isGone({ session, root, others }: JobProcesses): boolean {
-  return session.length === 0 && root === undefined && others.length === 0;
+function isGone({ session, root, shell, others }: JobProcesses): boolean {
+  return session.length === 0 && root === undefined && shell === undefined && others.length === 0;
 }
 
 function ask(pids: readonly number[], asked: Set<number>): void {
@@ -84,8 +85,7 @@ function findProcesses(folder: JobFolder): JobProcesses {
   const shim = readShim(folder);
   const session = shim === undefined ? [] : sessionOf(shim, processes);
   const pid = readSandboxPid(folder);
-  if (pid === undefined)
-    return { session, root: undefined, shell: undefined, others: processesWith(`LOAM_JOB=${folder.path}`, processes) };
+  if (pid === undefined) return { session, root: undefined, ...findMarked(folder, session, processes) };
   const root = isOurs(processes.get(pid), session) ? pid : undefined;
   if (root === undefined) return { session, root, shell: undefined, others: [] };
   const inside = descendantsOf([root], processes);
@@ -93,6 +93,18 @@ function findProcesses(folder: JobFolder): JobProcesses {
     .filter((each) => processes.get(each)?.parent === root)
     .toSorted((a, b) => Number(processes.get(a)?.startTime) - Number(processes.get(b)?.startTime))[0];
   return { session, root, shell, others: inside.filter((each) => each !== shell) };
+}
+
+/** Without a sandbox. The script's shell is the one whose parent is not marked: it is a child of the shim. */
+function findMarked(
+  folder: JobFolder,
+  session: readonly number[],
+  processes: ReadonlyMap<number, ProcessEntry>,
+): Pick<JobProcesses, 'shell' | 'others'> {
+  const marked = new Set(processesWith(`LOAM_JOB=${folder.path}`, processes));
+  const parents = new Set(session.filter((pid) => !marked.has(pid)));
+  const shell = [...marked].find((pid) => parents.has(processes.get(pid)?.parent ?? 0));
+  return { shell, others: [...marked].filter((pid) => pid !== shell) };
 }
 
 /** The sandbox's first process is a child of bwrap, which is in the shim's session: so its pid has not been given away. */

@@ -1,7 +1,17 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chownSync, closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '../../../core/errors.ts';
 import type { JobSpec } from '../../../ports/executor.ts';
@@ -43,6 +53,7 @@ export async function launchJob(launch: Launch): Promise<boolean> {
     launch.host.isolation === 'other-user'
       ? firstJobUser + (createHash('sha256').update(folder.name).digest().readUInt16BE() % jobUsers)
       : undefined;
+  openSockets(job, user);
   layFolder(folder, user);
   const command = launch.host.isolation === 'none' ? plainCommand(launch) : sandboxedCommand(launch, user);
   const output = openSync(folder.output, 'a', 0o600);
@@ -60,6 +71,22 @@ export async function launchJob(launch: Launch): Promise<boolean> {
   } finally {
     closeSync(output);
     closeSync(options);
+  }
+}
+
+/** A socket of Loam's refuses the job's user; the folder it lies in keeps all others out. */
+function openSockets(job: JobSpec, user: number | undefined): void {
+  for (const { port, path } of job.sockets) {
+    try {
+      if (!statSync(path).isSocket()) throw new Error('it is no socket');
+      if (user !== undefined) chmodSync(path, 0o666);
+    } catch (cause) {
+      throw new DomainError(
+        'executor-unavailable',
+        `nothing answers for port ${port} of the job: its socket is not there`,
+        { cause },
+      );
+    }
   }
 }
 

@@ -35,7 +35,8 @@ end_marked() {
 }
 
 run_plain() {
-  LOAM_JOB=$marker "$@" 2>&1 3<&- 5<&- 6<&-
+  # What this shell says when its command was killed is no output of the job: only the command itself writes its errors into the pipe.
+  LOAM_JOB=$marker sh -c 'exec "$@" 2>&1' sh "$@" 2>/dev/null 3<&- 5<&- 6<&-
   echo "{ \"exit-code\": $? }" >status
   end_marked
 }

@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import { createProcessExecutor } from '../../src/adapters/executor/process/process-executor.ts';
+import type { ProcessExecutorOptions } from '../../src/adapters/executor/process/process-executor.ts';
+import { findOnPath, findTool } from '../../src/adapters/tool/find-tool.ts';
+import { bubblewrap } from '../../src/adapters/tool/pins.ts';
+import { runProgram } from '../../src/adapters/tool/run-program.ts';
+import type { ExecutorSubject } from '../integration/contracts/executor.ts';
+import { silentLogger } from './silent-logger.ts';
+
+export interface SandboxTools {
+  readonly bwrapPath: string;
+  /** Undefined: not here and not to be installed; the suites then test what happens without. */
+  readonly slirp4netnsPath: string | undefined;
+}
+
+/** PATH of these tests: Node's own folder first, so that jobs find a node. */
+export const toolPath = `${path.dirname(process.execPath)}:/usr/sbin:/usr/bin:/sbin:/bin`;
+
+export async function findSandboxTools(): Promise<SandboxTools> {
+  const searchPath = `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin`;
+  const bwrap = await findTool(bubblewrap, {
+    given: process.env['LOAM_BWRAP'],
+    searchPath,
+    cacheDir: path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'loam'),
+    onProgress: say,
+  });
+  const found = await findOnPath('slirp4netns', searchPath);
+  if (found !== undefined) return { bwrapPath: bwrap.path, slirp4netnsPath: found };
+  if (mayInstall()) {
+    say('slirp4netns is not here: installing the Debian package (LOAM_TEST_NO_INSTALL=1 prevents it)');
+    await runProgram('apt-get', ['update'], { timeoutMs: 60_000 });
+    const end = await runProgram('apt-get', ['install', '-y', '--no-install-recommends', 'slirp4netns'], {
+      timeoutMs: 120_000,
+    });
+    if (end.exitCode !== 0) say(`it could not be installed: ${end.reason.slice(-300)}`);
+  }
+  return { bwrapPath: bwrap.path, slirp4netnsPath: await findOnPath('slirp4netns', searchPath) };
+}
+
+function mayInstall(): boolean {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && process.env['LOAM_TEST_NO_INSTALL'] !== '1';
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Executors on one jobs folder, which stands for the workers of one host. */
+export interface ProcessSubject extends ExecutorSubject {
+  readonly options: Omit<ProcessExecutorOptions, 'logger'>;
+}
+
+export async function makeProcessSubject(
+  tools: Pick<ProcessExecutorOptions, 'bwrapPath' | 'slirp4netnsPath'>,
+): Promise<ProcessSubject> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'loam-jobs-'));
+  const certificates = process.env['SSL_CERT_FILE'];
+  const options = {
+    ...tools,
+    jobsFolder: path.join(folder, 'jobs'),
+    hostId: 'test',
+    toolPath,
+    certificateFiles: certificates === undefined ? {} : { SSL_CERT_FILE: certificates },
+  };
+  return {
+    folder,
+    options,
+    open: () => createProcessExecutor({ ...options, logger: silentLogger }),
+    close: () => rm(folder, { recursive: true, force: true }),
+  };
+}
