@@ -15,5 +15,6 @@ export function untilAskedToEnd(): Promise<string> {
     const gone = (): void => resolve('the supervisor ended');
     pipe.on('close', gone).on('end', gone).on('error', gone);
     pipe.resume();
+    pipe.unref(); // it must not keep a process alive that has drained
   });
 }
