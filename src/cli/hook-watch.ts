@@ -53,17 +53,17 @@ async function readEvents(
     'x-loam-time': time,
     'x-hub-signature-256': signWith(secret, `${time}\n${route}`),
   };
-  let hasEnded = false;
+  const seen = { hasEnded: false };
   const response = await open(`${url}${route}`, headers);
   const parser = createParser({
     onEvent: ({ data }) => {
-      hasEnded ||= handle(JSON.parse(data) as RunEvent);
+      seen.hasEnded ||= handle(JSON.parse(data) as RunEvent);
     },
   });
   response.setEncoding('utf8');
   for await (const chunk of response) {
     parser.feed(String(chunk));
-    if (hasEnded) break; // ends the connection too
+    if (seen.hasEnded) break; // ends the connection too
   }
 }
 

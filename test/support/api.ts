@@ -55,7 +55,7 @@ export interface FakeGit extends Git {
 }
 
 /** The API on the real database; Temporal, git, logs and blobs are small fakes. */
-export async function startTestApi(): Promise<TestApi> {
+export async function startTestApi(realGit?: Git): Promise<TestApi> {
   const { store, folder, destroy } = await openTestStore();
   const logs = makeLogs();
   const git = makeGit();
@@ -69,7 +69,7 @@ export async function startTestApi(): Promise<TestApi> {
       isOpen: () =>
         temporal === 'ok' ? Promise.resolve(false) : Promise.reject(new DomainError('temporal-unavailable', 'away')),
     },
-    git,
+    git: realGit ?? git,
     blobs: { read: (digest) => Promise.resolve(new TextEncoder().encode(blobs.get(digest) ?? '')) },
     logs,
     logger: silentLogger,

@@ -35,7 +35,8 @@ async function listen(route: string, headers: Record<string, string> = {}): Prom
   const events: Stream['events'] = [];
   async function read(): Promise<void> {
     let rest = '';
-    for await (const chunk of response.body ?? []) {
+    const body: AsyncIterable<Uint8Array> | null = response.body;
+    for await (const chunk of body ?? []) {
       const parts = `${rest}${new TextDecoder().decode(chunk)}`.split('\n\n');
       rest = parts.pop() ?? '';
       for (const part of parts.filter((one) => !one.startsWith(':'))) {
