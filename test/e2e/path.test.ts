@@ -139,12 +139,18 @@ describe('the demo application', () => {
 
   it('does not reach a protected production when the commit drops its approval (I4)', async () => {
     await writeFile(path.join(copy.folder, 'test/red.test.mjs'), '');
-    const plan = await readFile(path.join(copy.folder, 'loam.yaml'), 'utf8');
-    const lines = plan.split('\n').filter((line) => !/^\s+approve:/.test(line));
-    await writeFile(
-      path.join(copy.folder, 'loam.yaml'),
-      lines.join('\n').replace('depends_on: approve', 'depends_on: smoke').replace('good-evening', 'sneaky'),
+    await replace(
+      copy,
+      'loam.yaml',
+      `  approve:
+    type: approval # waits, for days if need be, until a person says yes: loam approve
+    depends_on: smoke
+    environment: production
+`,
+      '',
     );
+    await replace(copy, 'loam.yaml', 'depends_on: approve', 'depends_on: smoke');
+    await replace(copy, 'loam.yaml', 'good-evening', 'sneaky');
     await copy.push('Drop the approval');
 
     const ended = await waitForEnd(loam, 'thingy/4');
@@ -276,7 +282,7 @@ describe('a run', () => {
     expect(again.status).toBe('succeeded');
     expect(again.tasks.find(({ name }) => name === 'first')).toMatchObject({ kept: true, status: 'succeeded' });
     expect(again.tasks.find(({ name }) => name === 'second')).toMatchObject({ kept: false, attempt: 2 });
-    expect((await readRun(loam, 'flaky/1')).status).toBe('failed');
+    expect((await readRun(loam, 'flaky/1/1')).status).toBe('failed');
   });
 
   it('of a bad plan fails with every problem and its place', async () => {
@@ -320,6 +326,8 @@ process.exit((await Promise.all(tries)).every(Boolean) && hidden.every(Boolean) 
 
     expect(await readLog(loam, 'spy/1', 'none')).not.toMatch(/REACHED|READ|ENVIRONMENT/);
     expect(await readLog(loam, 'spy/1', 'egress')).not.toMatch(/READ|ENVIRONMENT/);
-    expect(statuses(ended)['none']).toBe('succeeded');
+    // Where slirp4netns does not start, egress is the host's network: then the run must say so, and the probe may reach what it tries.
+    const isHostNetwork = ended.warnings.some((warning) => warning.includes("egress uses the host's network"));
+    expect(statuses(ended)).toEqual({ none: 'succeeded', egress: isHostNetwork ? 'failed' : 'succeeded' });
   });
 });
