@@ -26,7 +26,7 @@ const server = createServer((request, response) => {
   const say = (body) => { response.setHeader('content-type', 'application/json'); response.end(JSON.stringify(body)); };
   const at = {
     '/health': () => { if (BEHAVIOUR === 'hangs') return; response.statusCode = BEHAVIOUR === 'sick' ? 500 : 200; response.end(); },
-    '/slow': () => setTimeout(() => say({ release: LOAM_RELEASE }), Number(url.searchParams.get('ms'))),
+    '/slow': () => { console.log('slow begins'); setTimeout(() => say({ release: LOAM_RELEASE }), Number(url.searchParams.get('ms'))); },
     '/env': () => say(process.env),
     '/headers': () => say(request.headers),
     '/token': () => say({ token: readFileSync(LOAM_TRUST_TOKEN_FILE, 'utf8') }),

@@ -33,11 +33,13 @@ export class Proxy {
   constructor(logger: Logger) {
     this.#logger = logger;
     this.#proxy.on('error', (error, request, response) => this.#handleFailure(error, request, response));
-    this.#proxy.on('proxyRes', (incoming, request) => {
+    this.#proxy.on('proxyRes', (incoming, request, response) => {
       const exchange = this.#exchanges.get(request);
       stripHopByHop(incoming.headers);
       const closes = exchange?.wantsClose === true || exchange?.destination.isClosing() === true;
       incoming.headers.connection = closes ? 'close' : 'keep-alive';
+      // A stream of events may be silent for long: its head must not wait for the first one.
+      if (incoming.headers['content-length'] === undefined) queueMicrotask(() => flushHead(response));
     });
   }
 
@@ -114,6 +116,10 @@ function startExchange(destination: Destination, request: IncomingMessage): Exch
 /** Once, and only for requests that are harmless when they are done twice: the replica may have died with the request in its hands. */
 function mayRepeat({ canRepeat, attempts }: Exchange, error: Error): boolean {
   return canRepeat && attempts < 2 && ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(codeOf(error));
+}
+
+function flushHead(response: ServerResponse): void {
+  if (!response.headersSent && !response.destroyed) response.flushHeaders();
 }
 
 function codeOf(error: Error): string {
