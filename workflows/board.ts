@@ -3,8 +3,8 @@ import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow'
 import type { CompiledGraph } from '../src/core/graph/graph.ts';
 import type { EnvironmentName, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { RunStatus } from '../src/core/model/status.ts';
-import { viewTasks } from '../src/core/scheduler/state.ts';
-import type { SchedulerState, TaskView } from '../src/core/scheduler/state.ts';
+import { viewTask } from '../src/core/scheduler/state.ts';
+import type { SchedulerState, TaskState, TaskView } from '../src/core/scheduler/state.ts';
 import type { RunView } from './messages.ts';
 import { plainText } from './ui-text.ts';
 
@@ -21,7 +21,7 @@ export class Board {
   readonly #run: RunId;
   #status: RunStatus = 'pending';
   #gate: TaskName | undefined;
-  #tasks: readonly TaskView[] = [];
+  #tasks: readonly TaskRow[] = [];
   #notes: readonly string[] = [];
 
   constructor(run: RunId) {
@@ -29,7 +29,7 @@ export class Board {
   }
 
   view(): RunView {
-    const tasks = this.#tasks.map(({ task, status, attempt }) => ({ task, status, attempt }));
+    const tasks = this.#tasks.map(({ view: { task, status, attempt } }) => ({ task, status, attempt }));
     return { status: this.#status, tasks };
   }
 
@@ -49,9 +49,13 @@ export class Board {
   }
 
   show(state: SchedulerState): void {
-    this.#tasks = viewTasks(state);
-    const gate = state.counts.paused === 0 ? undefined : this.#tasks.find(({ status }) => status === 'paused')?.task;
-    this.#enter(state.status, gate);
+    // What has not changed is the same object: its line is kept.
+    this.#tasks = state.tasks.map((task, position) => {
+      const before = this.#tasks[position];
+      return before?.state === task ? before : makeRow(task, viewTask(state, position));
+    });
+    const paused = state.counts.paused === 0 ? undefined : this.#tasks.find(({ view }) => view.status === 'paused');
+    this.#enter(state.status, paused?.view.task);
     this.#describe();
   }
 
@@ -73,24 +77,33 @@ export class Board {
   }
 
   #describe(): void {
-    const head = [`**${this.#run}**: ${this.#status}`, ...this.#notes.map((note) => plainText(note, reasonCharacters))];
-    setCurrentDetails([...head, '', ...listTasks(this.#tasks)].join('\n\n').replace('\n\n\n', '\n'));
+    const notes = this.#notes.map((note) => plainText(note, reasonCharacters));
+    setCurrentDetails([`**${this.#run}**: ${this.#status}`, ...notes, listTasks(this.#tasks)].join('\n\n'));
   }
 }
 
+interface TaskRow {
+  readonly state: TaskState;
+  readonly view: TaskView;
+  readonly line: string;
+}
+
+function makeRow(state: TaskState, view: TaskView): TaskRow {
+  return { state, view, line: describeTask(view) };
+}
+
 /** A list, since tables have neither borders nor space there. The end of a long one is counted. */
-function listTasks(tasks: readonly TaskView[]): readonly string[] {
+function listTasks(tasks: readonly TaskRow[]): string {
   const lines: string[] = [];
   let characters = 0;
-  for (const task of tasks) {
-    const line = describeTask(task);
+  for (const { line } of tasks) {
     characters += line.length + 1;
     if (characters > detailCharacters) break;
     lines.push(line);
   }
-  const rest = tasks.slice(lines.length);
+  const rest = tasks.slice(lines.length).map(({ view }) => view);
   if (rest.length > 0) lines.push(`- and ${rest.length} more: ${countStatuses(rest)}`);
-  return [lines.join('\n')];
+  return lines.join('\n');
 }
 
 function describeTask({ task, status, attempt, reason }: TaskView): string {

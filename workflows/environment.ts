@@ -126,7 +126,8 @@ class Lock {
       this.#change(grant(this.#queue, holder, fence));
       return positionOf(this.#queue, holder) === 0 ? fence : undefined;
     } catch (error) {
-      ignoreFailure(error, undefined); return;
+      ignoreFailure(error, undefined);
+      return;
     } finally {
       this.#granting.delete(holder);
     }

@@ -1,5 +1,5 @@
 // I4: nothing in a message is believed. The run reads the decision from the database, the first one counts, and it counts for one opening only.
-import { ActivityFailure, ApplicationFailure, CancellationScope, condition, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, setHandler } from '@temporalio/workflow';
 import type { GateOpening } from '../activities/types.ts';
 import type { ErrorCode } from '../src/core/errors.ts';
 import type { Decision, Verdict } from '../src/core/gate/gate.ts';
@@ -17,6 +17,11 @@ interface Gate {
   opening?: number;
   decision?: KnownDecision & { readonly opening: number };
   isClosed: boolean;
+  /** Looks at the row: how many were begun, and the number of the last that was answered. */
+  begun: number;
+  answered: number;
+  /** A decision could not be read: the row is to be looked at again. */
+  isDoubtful: boolean;
 }
 
 export interface GateEnd {
@@ -52,7 +57,7 @@ export class Gates {
 
   /** From opening to decision or deadline. Cancelled with its scope. */
   async ask(request: GateRequest): Promise<GateEnd> {
-    const gate: Gate = { isClosed: false };
+    const gate: Gate = { isClosed: false, begun: 0, answered: 0, isDoubtful: false };
     this.#gates.set(request.task.name, gate);
     try {
       return await this.#wait(request, gate);
@@ -66,35 +71,34 @@ export class Gates {
   }
 
   async #wait(request: GateRequest, gate: Gate): Promise<GateEnd> {
-    for (let look = 1; ; look += 1) {
-      const opened = await this.#open(request, look);
-      const { opening, remainingMs } = opened;
+    for (;;) {
+      const { opening, remainingMs, decision: stored } = await this.#look(request, gate);
       gate.opening = opening;
       if (gate.decision?.opening !== opening) delete gate.decision; // it came early, and was about another opening
-      const decision = opened.decision ?? decisionFor(gate, opening);
+      const decision = stored ?? gate.decision;
       if (decision !== undefined) return decided(decision, opening, gate);
-      if (remainingMs <= 0 && look > 1) return expired(opening);
-      if (look === 1) request.onOpen();
-      await condition(() => decisionFor(gate, opening) !== undefined, Math.max(remainingMs, minimumWaitMs), {
+      if (remainingMs <= 0 && gate.begun > 1) return expired(opening);
+      if (gate.begun === 1) request.onOpen();
+      await condition(() => gate.decision !== undefined || gate.isDoubtful, Math.max(remainingMs, minimumWaitMs), {
         summary: `${request.task.name}: the gate for ${request.task.environment} closes`,
       });
-      const answer = decisionFor(gate, opening);
-      if (answer !== undefined) return decided(answer, opening, gate);
-      // The deadline. A decision that was made in time may still be on its way to us: the row knows.
+      if (gate.decision !== undefined) return decided(gate.decision, opening, gate);
+      // The deadline, or doubt. A decision that was made in time may still be on its way to us: the row knows.
     }
   }
 
-  async #open({ planDigest, task, attempt }: GateRequest, look: number): Promise<GateOpening> {
+  async #look({ planDigest, task, attempt }: GateRequest, gate: Gate): Promise<GateOpening> {
+    gate.begun += 1;
+    gate.isDoubtful = false;
+    const look = gate.begun;
     const id = `${task.name}#${attempt}`;
-    return opener.open_gate.executeWithOptions(
+    const options =
       look === 1
         ? { activityId: id, summary: `${task.name} #${attempt}: open the gate for ${task.environment}` }
-        : {
-            activityId: `${id}/deadline/${look}`,
-            summary: `${task.name} #${attempt}: look for a decision at the deadline`,
-          },
-      [{ run: this.#run, planDigest, task, attempt }],
-    );
+        : { activityId: `${id}/look/${look}`, summary: `${task.name} #${attempt}: look for a decision` };
+    const opened = await opener.open_gate.executeWithOptions(options, [{ run: this.#run, planDigest, task, attempt }]);
+    gate.answered = look;
+    return opened;
   }
 
   #admit(name: TaskName, decisionId: string): void {
@@ -104,20 +108,19 @@ export class Gates {
   }
 
   async #decide(name: TaskName, decisionId: string): Promise<{ readonly verdict: Verdict }> {
-    const known = this.#gates.get(name)?.decision;
-    if (known !== undefined) return { verdict: known.verdict };
-    const decision = await this.#read(name, decisionId);
     const gate = this.#gates.get(name);
-    // Two may be read at the same time: the first one counts.
-    if (gate?.decision !== undefined) return { verdict: gate.decision.verdict };
-    if (gate === undefined || gate.isClosed || (gate.opening ?? decision.opening) !== decision.opening) {
-      throw refusal('gate-closed', `gate ${name} is not open for this decision`);
-    }
-    gate.decision = decision;
-    return { verdict: decision.verdict };
+    if (gate === undefined) throw refusal('gate-closed', `gate ${name} is not open`);
+    if (gate.decision !== undefined) return { verdict: gate.decision.verdict };
+    const decision = await this.#read(name, decisionId);
+    if (decision === undefined) await lookAgain(gate);
+    const chosen = choose(gate, decision);
+    if (chosen === undefined) throw refusal('gate-closed', `gate ${name} is not open for this decision`);
+    gate.decision = chosen;
+    return { verdict: chosen.verdict };
   }
 
-  async #read(gate: TaskName, decisionId: string): Promise<NonNullable<Gate['decision']>> {
+  /** Undefined: the database did not answer in time. */
+  async #read(gate: TaskName, decisionId: string): Promise<Gate['decision']> {
     try {
       return await CancellationScope.nonCancellable(() =>
         reader.readDecision.executeWithOptions({ summary: `${gate}: read the decision` }, [
@@ -125,15 +128,29 @@ export class Gates {
         ]),
       );
     } catch (error) {
-      if (!(error instanceof ActivityFailure)) throw error;
-      const { code, reason } = platformFailure(error) ?? { code: 'internal' as const, reason: error.message };
-      throw refusal(code, reason); // the client branches on the code, and does not see the activity
+      const failure = platformFailure(error);
+      if (failure === undefined) throw error;
+      // The client branches on the code, and does not see the activity.
+      if (failure.code === 'gate-unknown') throw refusal(failure.code, failure.reason);
+      return undefined;
     }
   }
 }
 
-function decisionFor(gate: Gate, opening: number): Gate['decision'] {
-  return gate.decision?.opening === opening ? gate.decision : undefined;
+/**
+ * Waits until the gate's row has been looked at. Failing instead would be remembered: Temporal answers the same decision, sent again, with its first answer.
+ */
+async function lookAgain(gate: Gate): Promise<void> {
+  const look = gate.begun + 1;
+  gate.isDoubtful = true;
+  await condition(() => gate.isClosed || gate.answered >= look);
+}
+
+/** Two may be read at the same time: the first one counts. */
+function choose(gate: Gate, decision: Gate['decision']): Gate['decision'] {
+  if (gate.decision !== undefined) return gate.decision;
+  const isFor = (gate.opening ?? decision?.opening) === decision?.opening;
+  return isFor && !gate.isClosed ? decision : undefined;
 }
 
 function decided({ id, verdict, by }: KnownDecision, opening: number, gate: Gate): GateEnd {

@@ -1,4 +1,4 @@
-import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, proxyActivities } from '@temporalio/workflow';
 import type { EnvironmentActivities, JobActivities, RunActivities, TrustActivities } from '../activities/types.ts';
 
 const second = 1_000;
@@ -48,7 +48,8 @@ export const opener = proxyActivities<Pick<RunActivities, 'open_gate'>>({
 /** Within an Update: its caller waits. */
 export const reader = proxyActivities<Pick<RunActivities, 'readDecision'>>({
   ...short,
-  scheduleToCloseTimeout: 10 * second,
+  startToCloseTimeout: 5 * second,
+  scheduleToCloseTimeout: 6 * second,
 });
 
 /** When it does not succeed, the environment finds out by itself that its holder has ended. */
@@ -57,12 +58,8 @@ export const releaser = proxyActivities<Pick<RunActivities, 'releaseLock'>>({
   scheduleToCloseTimeout: 10 * minute,
 });
 
-/** A local activity: one event, and the run's row ends in the moment in which the run does. */
-export const closer = proxyLocalActivities<Pick<RunActivities, 'finish'>>({
-  startToCloseTimeout: minute,
-  retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 30 * second },
-  localRetryThreshold: 5 * second,
-});
+/** Removes sandboxes too, which takes a moment. Never given up: the row says how the run ended. */
+export const closer = proxyActivities<Pick<RunActivities, 'finish'>>({ ...short, startToCloseTimeout: 20 * second });
 
 /**
  * Jobs and deploys: as many attempts as it takes, since a worker that dies costs one. A cancelled one is waited for: the run must not end while its deploy
@@ -92,11 +89,13 @@ export const keeper = proxyActivities<TrustActivities>({
   cancellationType: TRY_CANCEL,
 });
 
-/** Local: one event each, within the Update that waits for them. */
-export const warden = proxyLocalActivities<EnvironmentActivities>({
+/**
+ * Within an Update, or between two. Not local ones, here as elsewhere: with an empty cache the SDK drops those, and a workflow task times out for each.
+ */
+export const warden = proxyActivities<EnvironmentActivities>({
+  ...short,
   startToCloseTimeout: 5 * second,
-  scheduleToCloseTimeout: 10 * second,
-  retry: { initialInterval: 200, backoffCoefficient: 2, maximumInterval: 2 * second },
+  scheduleToCloseTimeout: 6 * second, // less than the patience of whoever asked
 });
 
 /** A grant comes by signal; this is for the signal that was lost. */

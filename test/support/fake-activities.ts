@@ -94,6 +94,11 @@ export class FakeWorld {
     return end ?? this.records.findLast((record) => record.run === run && record.status !== undefined)?.status?.status;
   }
 
+  /** How often a gate of the run was opened or looked at. */
+  looksOf(run: RunId): number {
+    return [...this.#gateCalls].reduce((sum, [key, calls]) => (key.startsWith(`${run} `) ? sum + calls : sum), 0);
+  }
+
   warningsOf(run: RunId): readonly string[] {
     return this.records.filter((record) => record.run === run).flatMap(({ warnings = [] }) => warnings);
   }
@@ -138,7 +143,8 @@ export class FakeWorld {
       keepTrusts: ({ run }) => this.#keepTrusts(run),
       takeFence: (input) => this.#takeFence(input),
       isHolderOpen: ({ holder }) => this.engine.isOpen(holderWorkflowId(holder)),
-      readLockPolicy: ({ environment }) => Promise.resolve(this.policies.get(environment) ?? 'queue'),
+      readLockPolicy: ({ application, environment }) =>
+        Promise.resolve(this.policies.get(`${application}/${environment}`) ?? 'queue'),
     };
   }
 

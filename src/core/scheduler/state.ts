@@ -137,8 +137,11 @@ export interface TaskView {
 
 /** What a reader sees of the tasks, in the order of the graph. */
 export function viewTasks(state: SchedulerState): readonly TaskView[] {
-  return state.index.graph.tasks.map(({ name }, position) => {
-    const { phase, attempt, reason } = at(state.tasks, position);
-    return { task: name, status: statusOf(phase), attempt, ...(reason !== undefined && { reason }) };
-  });
+  return state.tasks.map((_, position) => viewTask(state, position));
+}
+
+export function viewTask({ index, tasks }: SchedulerState, position: number): TaskView {
+  const { phase, attempt, reason } = at(tasks, position);
+  const { name: task } = at(index.graph.tasks, position);
+  return { task, status: statusOf(phase), attempt, ...(reason !== undefined && { reason }) };
 }
