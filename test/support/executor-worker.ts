@@ -9,6 +9,8 @@ import { silentLogger } from './silent-logger.ts';
 export interface WorkerOrder {
   readonly options: Omit<ProcessExecutorOptions, 'logger'>;
   readonly job: JobSpec;
+  /** Also removes the job when it has ended. */
+  readonly remove?: boolean;
 }
 
 const order = JSON.parse(process.argv[2] ?? '') as WorkerOrder;
@@ -20,4 +22,5 @@ const end = await executor.attach(order.job.key, {
   signal: AbortSignal.timeout(60_000),
   onOutput: ({ bytes }) => Promise.resolve(void process.stdout.write(bytes)),
 });
+if (order.remove === true) await executor.remove(order.job.key);
 process.stdout.write(`end ${JSON.stringify(end)}\n`);

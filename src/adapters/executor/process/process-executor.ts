@@ -38,7 +38,7 @@ export async function createProcessExecutor(options: ProcessExecutorOptions): Pr
   await deleteTrash(jobsFolder);
   chmodSync(jobsFolder, 0o700);
   const files = layHostFiles(jobsFolder, options.certificateFiles ?? {});
-  const tools = findTools({ toolPath: options.toolPath, home: homedir(), hidden: [dirname(jobsFolder)] });
+  const tools = findTools({ toolPath: options.toolPath, home: homeFolder(), hidden: [dirname(jobsFolder)] });
   const here = fileURLToPath(import.meta.url);
   const common = {
     etc: files.etc,
@@ -75,6 +75,15 @@ export async function createProcessExecutor(options: ProcessExecutorOptions): Pr
       `not isolated: jobs run as Loam's own user and can read what it reads, reach its network and use all of the machine (${why})`,
     ],
   });
+}
+
+/** A user id without a home folder, as in a container, has none to hide. */
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/nonexistent';
+  }
 }
 
 /** As root, a user of the job's own; where a container forbids it, and for ordinary users, a user namespace. */
