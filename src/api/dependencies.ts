@@ -28,7 +28,6 @@ export interface ApiDependencies {
   readonly errorsDocument: string;
   readonly version: string;
   readonly jobCapacity: number;
-  readonly executorLimits: readonly string[];
 }
 
 /** What the routes get. */

@@ -321,7 +321,6 @@ export const StatusView = z
     dataFolder: z.string(),
     temporal: z.enum(['ok', 'unavailable']),
     temporalUiUrl: z.string().nullable(),
-    executorLimits: z.array(z.string()),
     jobCapacity: z.int(),
     openRuns: z.int(),
     openGates: z.int(),

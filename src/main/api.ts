@@ -44,7 +44,6 @@ const api = createApi({
   errorsDocument: path.join(root, 'docs/errors.md'),
   version: '0.1.0',
   jobCapacity: config.jobs.capacity,
-  executorLimits: [],
 });
 const server = await serveApi(api.app, config.api.port);
 apiUrl = server.url;

@@ -16,6 +16,7 @@ import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { freePort, isListening } from '../adapters/temporal/port.ts';
 import { findOnPath } from '../adapters/tool/find-tool.ts';
 import { createExecTrustProvider } from '../adapters/trust/exec/exec-trust-provider.ts';
+import { childEnvironment } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { BlobStore } from '../ports/blob-store.ts';
 import type { Executor } from '../ports/executor.ts';
@@ -45,7 +46,11 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
   });
   const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
   const logs = createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs });
-  const git = createGit({ mirrorsFolder: path.join(config.dataDir, 'mirrors'), logger });
+  const git = createGit({
+    mirrorsFolder: path.join(config.dataDir, 'mirrors'),
+    logger,
+    hostEnvironment: childEnvironment({}), // it takes what git needs by name: certificates, proxies, ssh
+  });
   return { store, blobs, logs, git, secretBox };
 }
 
@@ -86,7 +91,29 @@ export async function openExecutor(config: Config, logger: Logger): Promise<Exec
     hostId: config.hostId,
     logger,
     toolPath: config.searchPath,
+    certificateFiles: certificateFiles(),
   });
+}
+
+/** Machines behind a proxy of their own name its certificates by such variables; tests that fetch packages need them too. */
+const certificateVariables = [
+  'SSL_CERT_FILE',
+  'NODE_EXTRA_CA_CERTS',
+  'GIT_SSL_CAINFO',
+  'CURL_CA_BUNDLE',
+  'REQUESTS_CA_BUNDLE',
+  'PIP_CERT',
+  'npm_config_cafile',
+];
+
+function certificateFiles(): Readonly<Record<string, string>> {
+  const environment = childEnvironment({});
+  return Object.fromEntries(
+    certificateVariables.flatMap((name) => {
+      const file = environment[name];
+      return file === undefined || file === '' ? [] : [[name, file]];
+    }),
+  );
 }
 
 export function temporalAddress(config: Config): string {

@@ -83,7 +83,6 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
     errorsDocument: path.resolve('docs/errors.md'),
     version: '0.0.0',
     jobCapacity: 2,
-    executorLimits: ['egress uses the network of the host'],
   });
   const server = await serveApi(api.app, 0);
   url = server.url;

@@ -68,14 +68,13 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
 }
 
 async function readStatus(dependencies: RouteDependencies): Promise<StatusView> {
-  const { store, version, dataFolder, links, executorLimits, jobCapacity } = dependencies;
+  const { store, version, dataFolder, links, jobCapacity } = dependencies;
   const spool = await countSpooled(path.join(dataFolder, 'spool'));
   return {
     version,
     dataFolder,
     temporal: await probeTemporal(dependencies),
     temporalUiUrl: links.temporalUiUrl ?? null,
-    executorLimits: [...executorLimits],
     jobCapacity,
     openRuns: (await store.runs.open()).length,
     openGates: (await store.gates.list({ open: true })).length,

@@ -161,14 +161,14 @@ async function watch(
   target: ProcessTarget,
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
+  for (;;) {
+    const isOver = await delay(watchEveryMs, false, { signal }).catch(() => true);
+    if (isOver) return;
     try {
-      await delay(watchEveryMs, undefined, { signal });
       if (await temporal.revive()) say('the Temporal server had ended; started it again');
       await target.restore();
     } catch (error) {
-      if (!signal.aborted)
-        say(`looking after the processes failed: ${error instanceof Error ? error.message : String(error)}`);
+      say(`looking after the processes failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 }
