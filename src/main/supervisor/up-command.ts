@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -186,6 +187,10 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
 
 /** `loam down`: ends supervisor and Temporal server; with `apps` also front and deployed applications. Nothing to end is fine. */
 export async function runDown(config: Config, { apps }: { readonly apps: boolean }): Promise<number> {
+  if (!existsSync(config.dataDir)) {
+    say(`nothing to end: there is no ${config.dataDir}`);
+    return 0;
+  }
   const supervisor = await findProcess(config.dataDir, 'up');
   if (supervisor !== undefined) say(`ending Loam on ${config.dataDir} (process ${String(supervisor.pid)})`);
   else say(`Loam does not run on ${config.dataDir}`);
