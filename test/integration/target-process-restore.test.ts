@@ -7,10 +7,11 @@ import { askFront } from '../../src/adapters/target/process/front/front-client.t
 import { readReplicaState, writeReplicaState } from '../../src/adapters/target/process/keeper/replica-state.ts';
 import type { ReplicaState } from '../../src/adapters/target/process/keeper/replica-state.ts';
 import { keptFolder, releaseFolder, replicaFolder } from '../../src/adapters/target/process/layout.ts';
+import type { ProcessTarget } from '../../src/adapters/target/process/process-target.ts';
 import { isRunning, waitForEnd } from '../../src/adapters/target/process/process-identity.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { ReleaseReference } from '../../src/ports/target.ts';
-import { findBubblewrap, openProcessTarget } from './contracts/process-target-subject.ts';
+import { findBubblewrap, findProcesses, openProcessTarget } from './contracts/process-target-subject.ts';
 import type { ProcessTargetSubject } from './contracts/process-target-subject.ts';
 import {
   ask,
@@ -142,6 +143,24 @@ describe.each(['bubblewrap', 'none'] as const)('what the target process keeps al
     expect((await stop()).failures).toEqual([]);
     expect(await askJson(url)).toEqual(before);
     expect((await askFront(subject.data))?.process).toEqual(front);
+  });
+
+  it('brings nothing back that is retired at the same moment', async () => {
+    const first = await deploy();
+    await deploy({ reference: { release: 2, fence: 2 } });
+    const retired = new AbortController();
+    const other = subject.reopen();
+    const restoring = (async () => {
+      while (!retired.signal.aborted) await Promise.all([other.restore(), startAgain(other, first)]);
+    })();
+
+    await subject.target.retire(first, 0);
+    await subject.target.retire(first, 0);
+    retired.abort();
+    await restoring;
+
+    expect(await subject.target.list(thingy, staging)).toEqual([makeReference({ release: 2, fence: 2 })]);
+    expect(findProcesses(releaseFolder(subject.data, first))).toEqual([]);
   });
 
   it('does not take another process for its keeper because it has the same pid', async () => {
@@ -300,6 +319,11 @@ describe.each(['bubblewrap', 'none'] as const)('what the target process keeps al
     expect(statSync(workshop.artifact).isFile()).toBe(true);
   });
 });
+
+/** As `restore` does with what was live when it read the routes. */
+async function startAgain(target: ProcessTarget, reference: ReleaseReference): Promise<void> {
+  await target.awaitHealthy(reference, { timeoutMs: 0, signal: noAbort }).catch(() => undefined);
+}
 
 function* listFiles(folder: string): Generator<string> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

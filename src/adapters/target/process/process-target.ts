@@ -110,12 +110,18 @@ export class ProcessTarget implements Target {
       try {
         await this.#releases.ensureKeepers(reference);
       } catch (error) {
+        if (!(await this.#isLive(reference))) continue; // a deploy replaced it meanwhile
         const reason = error instanceof Error ? error.message : String(error);
         this.#logger.error({ ...reference, reason }, 'a live release cannot be started again');
         failures.push({ reference, reason });
       }
     }
     return failures;
+  }
+
+  async #isLive({ application, environment, release, fence }: ReleaseReference): Promise<boolean> {
+    const live = await this.live(application, environment);
+    return live?.release === release && live.fence === fence;
   }
 
   /** Ends the front and every application. What is live stays recorded: `restore` brings it back. */

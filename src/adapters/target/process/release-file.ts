@@ -6,6 +6,8 @@ import { parseReleaseName } from './layout.ts';
 import type { ReleaseReference } from '../../../ports/target.ts';
 import { readJson } from './json-file.ts';
 
+export const releaseFileName = 'release.json';
+
 /** What is said in clear about a release on disk; everything that may hold a secret lies beside it, sealed. */
 export const ReleaseFile = z.object({
   replicas: z.int().min(1),
@@ -19,7 +21,7 @@ export const SealedSpec = KeeperSpec.omit({ bwrapPath: true, toolPrefixes: true 
 export type SealedSpec = Readonly<z.infer<typeof SealedSpec>>;
 
 export function readReleaseFile(folder: string): Promise<ReleaseFile | undefined> {
-  return readJson(path.join(folder, 'release.json'), ReleaseFile);
+  return readJson(path.join(folder, releaseFileName), ReleaseFile);
 }
 
 /** Every folder of a release below an environment's folder, oldest grant first. */

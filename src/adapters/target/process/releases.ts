@@ -1,5 +1,4 @@
-import { access, mkdir, readdir } from 'node:fs/promises';
-import { readFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
@@ -17,7 +16,7 @@ import { readReplicaState } from './keeper/replica-state.ts';
 import type { ReplicaState } from './keeper/replica-state.ts';
 import { keptFolder, releaseFolder, releasesFolder, replicaFolder } from './layout.ts';
 import { endProcess, isRunning } from './process-identity.ts';
-import { listReleaseNames, listReplicaFolders, readReleaseFile, SealedSpec } from './release-file.ts';
+import { listReleaseNames, listReplicaFolders, readReleaseFile, releaseFileName, SealedSpec } from './release-file.ts';
 import type { ReleaseFile } from './release-file.ts';
 import { removeFolder } from './remove-folder.ts';
 
@@ -54,16 +53,19 @@ export class Releases {
     await this.ensureKeepers(spec.reference);
   }
 
-  /** Starts the keepers that do not run. */
+  /** Starts the keepers that do not run. Safe beside `remove`: what is retired at that moment is not brought back. */
   async ensureKeepers(reference: ReleaseReference): Promise<void> {
     const folder = this.#folder(reference);
     const { replicas } = await this.describe(reference);
     const sealed = await readFile(path.join(folder, sealedName), 'utf8');
     const openSpec = (): KeeperSpec => this.#open(reference, sealed);
     const indexes = Array.from({ length: replicas }, (_, index) => index);
-    await Promise.all(
+    const started = await Promise.allSettled(
       indexes.map((index) => ensureKeeper(this.#options.programs, replicaFolder(folder, index), openSpec)),
     );
+    if ((await readReleaseFile(folder)) === undefined) await this.remove(reference);
+    await this.describe(reference);
+    for (const result of started) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Throws when there is no such release on this host. */
@@ -96,6 +98,7 @@ export class Releases {
   /** Ends and deletes a release. Absent: does nothing. */
   async remove(reference: ReleaseReference): Promise<void> {
     const folder = this.#folder(reference);
+    await rm(path.join(folder, releaseFileName), { force: true }); // from here on nobody starts its keepers
     await this.#end(folder);
     await removeFolder(folder);
   }
@@ -145,7 +148,7 @@ export class Releases {
     const text = this.#options.secretBox.seal(JSON.stringify(sealed), contextOf(spec.reference));
     await writeFileAtomically(path.join(folder, sealedName), text);
     const file: ReleaseFile = { replicas: spec.replicas, frontPort: spec.frontPort, health: spec.health };
-    await writeJson(path.join(folder, 'release.json'), file);
+    await writeJson(path.join(folder, releaseFileName), file);
   }
 
   #open(reference: ReleaseReference, sealed: string): KeeperSpec {
