@@ -14,7 +14,7 @@ const stampPattern = /\b\d{19}\b/;
 const header = 'version: 1\napplications: {bench: {start: node server.mjs}}\nworkflow:\n';
 export const firstPlan = `${header}  first: {type: repo_job, cmd: ${stamp}}\n`;
 /** Its runs end as skipped once the plan is read: they are the door's business only up to there. */
-export const skippedPlan = `${header.replace('workflow:', 'on: {branches: [release]}\nworkflow:')}  first: {type: repo_job, cmd: 'true'}\n`;
+const skippedPlan = `${header.replace('workflow:', 'on: {branches: [release]}\nworkflow:')}  first: {type: repo_job, cmd: 'true'}\n`;
 
 export function chainPlan(): string {
   const lines = Array.from({ length: hops }, (_, index) => {
@@ -26,7 +26,7 @@ export function chainPlan(): string {
 
 /** Webhook to the first command; nobody watches. */
 export async function measureFirstCommand(loam: Loam, application: BenchApplication): Promise<number> {
-  const sha = await application.commit(firstPlan);
+  const [sha = ''] = await application.commits(firstPlan, 1);
   await settle();
   const { sentAtMs, run } = await application.deliver(sha);
   await awaitEnd(loam, run, 'succeeded');
@@ -37,7 +37,7 @@ export async function measureFirstCommand(loam: Loam, application: BenchApplicat
 
 /** Webhook to the first line in a log tail that is opened as soon as the run has a number. */
 export async function measureFirstLine(loam: Loam, application: BenchApplication): Promise<number> {
-  const sha = await application.commit(firstPlan);
+  const [sha = ''] = await application.commits(firstPlan, 1);
   await settle();
   const { sentAtMs, run } = await application.deliver(sha);
   const { atMs } = await awaitLine(loam, run, 'first', stampPattern);
@@ -74,20 +74,23 @@ export async function measureHandWritten(worker: HandWritten): Promise<ChainTime
 }
 
 /** Deliveries one after another: each waits for the answer of the one before. */
-export async function measureDoorInTurn(application: BenchApplication, sha: string, count: number): Promise<number[]> {
+export async function measureDoorInTurn(application: BenchApplication, count: number): Promise<number[]> {
   const times: number[] = [];
-  for (let sent = 0; sent < count; sent += 1) times.push((await application.deliver(sha)).answerMs);
+  for (const sha of await application.commits(skippedPlan, count)) {
+    times.push((await application.deliver(sha)).answerMs);
+  }
   return times;
 }
 
 /** Deliveries at a rate that does not wait for answers; a late start counts as time of the door. */
 export async function measureDoorAtRate(
   application: BenchApplication,
-  sha: string,
   { perSecond, seconds }: { readonly perSecond: number; readonly seconds: number },
 ): Promise<number[]> {
+  const commits = await application.commits(skippedPlan, perSecond * seconds);
+  await settle();
   const startAt = performance.now();
-  const calls = Array.from({ length: perSecond * seconds }, async (_, index) => {
+  const calls = commits.map(async (sha, index) => {
     const dueAt = startAt + (index * 1000) / perSecond;
     await delay(Math.max(0, dueAt - performance.now()));
     await application.deliver(sha);

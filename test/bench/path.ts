@@ -12,7 +12,6 @@ import {
   measureFirstCommand,
   measureFirstLine,
   measureHandWritten,
-  skippedPlan,
 } from './cases.ts';
 import type { ChainTimes } from './cases.ts';
 import { isOver, makeFigure, quantile } from './figure.ts';
@@ -103,7 +102,7 @@ async function measureStart(loam: Loam, rounds: number): Promise<readonly Figure
 
 async function measureChains(loam: Loam, rounds: number): Promise<readonly Figure[]> {
   const application = await createApplication(loam, 'chain');
-  const sha = await application.commit(chainPlan());
+  const [sha = ''] = await application.commits(chainPlan(), 1);
   const [worker, alone] = await Promise.all([
     startHandWritten(loam.endpoint().temporalAddress, 'loam'),
     openExecutorAlone(),
@@ -162,15 +161,14 @@ function cpuFigures(chains: readonly ChainTimes[], written: readonly ChainTimes[
 /** Last: it leaves a backlog behind. */
 async function measureDoor(loam: Loam): Promise<readonly Figure[]> {
   const application = await createApplication(loam, 'door');
-  const sha = await application.commit(skippedPlan);
   const withP99 = true;
-  await measureDoorInTurn(application, sha, 20);
+  await measureDoorInTurn(application, 20);
   say('webhook answer, one after another');
-  const inTurn = await measureDoorInTurn(application, sha, 200);
+  const inTurn = await measureDoorInTurn(application, 200);
   say('webhook answer, 20 a second');
-  const modest = await measureDoorAtRate(application, sha, { perSecond: 20, seconds: 10 });
+  const modest = await measureDoorAtRate(application, { perSecond: 20, seconds: 10 });
   say('webhook answer, 200 a second');
-  const busy = await measureDoorAtRate(application, sha, { perSecond: 200, seconds: 5 });
+  const busy = await measureDoorAtRate(application, { perSecond: 200, seconds: 5 });
   return [
     makeFigure('webhook answer, one after another', inTurn, { withP99 }),
     makeFigure('webhook answer, 20 a second', modest, { withP99 }),
