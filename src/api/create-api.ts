@@ -35,13 +35,13 @@ export interface Api {
 export function createApi(given: ApiDependencies): Api {
   const receive = createReceiver(given);
   const dependencies: RouteDependencies = { ...given, receive };
-  const closing = new AbortController();
+  const calls = new OpenCalls();
   const routes = makeRoutes(dependencies);
   const app = express();
   app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
   app.use(createFrame(dependencies));
   for (const route of routes) {
-    app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, closing.signal));
+    app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, calls));
   }
   const document = makeOpenApi(routes, given.version);
   app.get('/v1/openapi.json', (_request, response) => response.json(document));
@@ -49,7 +49,7 @@ export function createApi(given: ApiDependencies): Api {
     throw new DomainError('not-found', `There is nothing at ${request.method} ${request.path.slice(0, 200)}`);
   });
   app.use(createErrorHandler(given.logger));
-  return { app, routes, receive, close: () => closing.abort() };
+  return { app, routes, receive, close: () => calls.close() };
 }
 
 function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
@@ -84,7 +84,7 @@ function createFrame({ hosts, logger }: RouteDependencies): RequestHandler {
 }
 
 /** The token is checked before the body is read: who may not call cannot make Loam read. */
-function handlersOf(dependencies: RouteDependencies, route: Route, closing: AbortSignal): readonly RequestHandler[] {
+function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCalls): readonly RequestHandler[] {
   const callers = new WeakMap<Request, Token>();
   const limit = route.readsRawBody ? maxDeliveryBytes : maxBodyBytes;
   return [
@@ -99,7 +99,7 @@ function handlersOf(dependencies: RouteDependencies, route: Route, closing: Abor
       const answer = await route.run({
         request,
         response,
-        signal: AbortSignal.any([closing, untilClosed(response)]),
+        signal: calls.open(response),
         caller: () => callerOf(callers, request),
       });
       if (route.answer !== 'stream') response.status(route.status).json(answer);
@@ -113,10 +113,24 @@ function callerOf(callers: WeakMap<Request, Token>, request: Request): Token {
   return token;
 }
 
-function untilClosed(response: Response): AbortSignal {
-  const gone = new AbortController();
-  response.on('close', () => {
-    gone.abort();
-  });
-  return gone.signal;
+/** A signal per call, which aborts when its client goes away, or when the server closes; kept only while the call is open. */
+class OpenCalls {
+  readonly #open = new Set<AbortController>();
+  #isClosed = false;
+
+  open(response: Response): AbortSignal {
+    const call = new AbortController();
+    this.#open.add(call);
+    response.on('close', () => {
+      this.#open.delete(call);
+      call.abort();
+    });
+    if (this.#isClosed) call.abort();
+    return call.signal;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const call of this.#open) call.abort();
+  }
 }

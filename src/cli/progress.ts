@@ -41,9 +41,12 @@ function stateOf({ status, attempt, reason }: TaskView): string {
   return `${status} ${attempt} ${status === 'waiting' ? (reason ?? '') : ''}`;
 }
 
-/** An approval says all of it by its gate; what is kept, or not begun, is none. */
-function isNews({ kept, status, type }: TaskView): boolean {
-  return !kept && status !== 'pending' && status !== 'skipped' && (type !== 'approval' || status === 'failed');
+const untold: readonly string[] = ['pending', 'skipped'];
+
+/** An approval says all of it by its gate; what is kept, or never began, is none. */
+function isNews({ kept, status, type, startedAt }: TaskView): boolean {
+  if (kept || untold.includes(status) || (status === 'cancelled' && startedAt === null)) return false;
+  return type !== 'approval' || status === 'failed';
 }
 
 function tellTask(task: TaskView): string {

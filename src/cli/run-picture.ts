@@ -35,7 +35,7 @@ function drawHead(run: RunView, paint: Paint, nowMs: number): string {
     ...(run.reason === null
       ? []
       : [`  reason    ${oneLine(run.reason, 500)}${run.code === null ? '' : ` [${run.code}]`}`]),
-    ...(run.cancelRequestedBy !== null && run.finishedAt === null
+    ...(run.cancelRequestedBy !== null && (run.finishedAt === null || run.status === 'cancelled')
       ? [`  cancel    asked for by ${oneLine(run.cancelRequestedBy)}`]
       : []),
     ...(run.temporalUrl === null ? [] : [`  temporal  ${run.temporalUrl}`]),
@@ -58,14 +58,11 @@ function drawTasks(tasks: readonly TaskDetail[], paint: Paint, nowMs: number): s
   return table(rows, (cell, column) => (column === 3 ? styleOf(cell) : cell));
 }
 
-function noteOf(task: TaskDetail): string {
-  const exitCode = task.attempts.at(-1)?.exitCode;
-  const notes = [
-    ...(task.attempt > 1 ? [`attempt ${task.attempt}`] : []),
-    ...(task.status === 'failed' && typeof exitCode === 'number' ? [`exit code ${exitCode}`] : []),
-    ...(task.reason === null ? [] : [oneLine(task.reason, 160)]),
-  ];
-  return notes.join(', ');
+function noteOf({ attempt, status, reason, attempts }: TaskDetail): string {
+  const exitCode = attempts.at(-1)?.exitCode;
+  const said = reason ?? (status === 'failed' && typeof exitCode === 'number' ? `exit code ${exitCode}` : '');
+  const notes = [attempt > 1 ? `attempt ${attempt}` : '', oneLine(said, 160)];
+  return notes.filter((note) => note !== '').join(', ');
 }
 
 function drawGate(run: RunView, gate: GateView, paint: Paint, nowMs: number): string {

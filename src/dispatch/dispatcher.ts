@@ -38,7 +38,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     read: () => Promise<readonly Row[]>,
     handle: (options: DispatcherOptions, row: Row) => Promise<void>,
   ): Lane {
-    const work = (signal: AbortSignal): Promise<void> => drain(read, (row) => handle(options, row), signal);
+    const work = (signal: AbortSignal): Promise<boolean> => drain(read, (row) => handle(options, row), signal);
     return startLane({ name, pollMs, logger, work });
   }
   // A lane each: a decision that waits for a worker must not hold up a start.
@@ -116,13 +116,14 @@ async function deliverCancel({ store, engine, logger }: DispatcherOptions, row: 
   logger.info({ runId: row.id, by: row.cancelRequestedBy, answer }, 'cancel delivered');
 }
 
-/** Handles all rows, a few at once. One that fails does not hold up the others: it stays in its row, and the lane looks again. */
+/** Handles all rows, a few at once; true when there may be more. One that fails does not hold up the others: it stays in its row, and the lane looks again. */
 async function drain<Row>(
   read: () => Promise<readonly Row[]>,
   handle: (row: Row) => Promise<void>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const rows = [...(await read())];
+  const isFull = rows.length >= batch;
   const failed: unknown[] = [];
   async function take(): Promise<void> {
     for (let row = rows.shift(); row !== undefined && !signal.aborted; row = rows.shift()) {
@@ -133,4 +134,5 @@ async function drain<Row>(
   }
   await Promise.all(Array.from({ length: Math.min(atOnce, rows.length) }, take));
   if (failed.length > 0) throw failed[0];
+  return isFull;
 }

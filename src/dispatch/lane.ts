@@ -12,8 +12,8 @@ export interface LaneOptions {
   readonly name: string;
   readonly pollMs: number;
   readonly logger: Logger;
-  /** One look; throws to be asked again later. */
-  readonly work: (signal: AbortSignal) => Promise<void>;
+  /** One look; true when there may be more to do right now. Throws to be asked again later. */
+  readonly work: (signal: AbortSignal) => Promise<boolean>;
 }
 
 const firstBackoffMs = 200;
@@ -35,10 +35,10 @@ export function startLane({ name, pollMs, logger, work }: LaneOptions): Lane {
   }
   async function look(): Promise<number> {
     try {
-      await work(stopping.signal);
+      const hasMore = await work(stopping.signal);
       if (failures > 0) logger.info({ lane: name, failures }, 'dispatch works again');
       failures = 0;
-      return pollMs;
+      return hasMore ? 0 : pollMs;
     } catch (error) {
       failures += 1;
       if (failures === 1 || failures % 60 === 0)

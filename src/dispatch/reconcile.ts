@@ -24,16 +24,17 @@ export function createReconciler({
   engine,
   logger,
   graceMs,
-}: ReconcilerOptions): (signal: AbortSignal) => Promise<void> {
+}: ReconcilerOptions): (signal: AbortSignal) => Promise<boolean> {
   const seenClosed = new Map<RunId, number>();
   return async (signal) => {
     const rows = (await store.runs.open()).filter((row) => row.temporalRunId !== undefined);
     const open = new Set(rows.map((row) => row.id));
     for (const run of seenClosed.keys()) if (!open.has(run)) seenClosed.delete(run);
     for (const row of rows) {
-      if (signal.aborted) return;
+      if (signal.aborted) break;
       await look(row);
     }
+    return false;
   };
 
   async function look(row: RunRow): Promise<void> {
