@@ -4,7 +4,7 @@ import { InterceptingCall } from '@grpc/grpc-js';
 import type { Interceptor } from '@grpc/grpc-js';
 import { Client, Connection } from '@temporalio/client';
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, makeTelemetryFilterString } from '@temporalio/worker';
 import { createRunEngine } from '../../src/adapters/temporal/engine.ts';
 import { prepareNamespace } from '../../src/adapters/temporal/namespace.ts';
 import { formatRunId, parseApplicationName, runWorkflowId } from '../../src/core/model/ids.ts';
@@ -141,9 +141,11 @@ async function makeNamespace(address: string, namespace: string): Promise<void> 
   await until(isReady, `a new namespace (${String(why)})`, 30_000);
 }
 
-function installRuntime(): void {
+/** Quiet: what the tests provoke would fill the screen. */
+export function installRuntime(): void {
   try {
-    Runtime.install({ logger: new DefaultLogger('ERROR') });
+    const filter = makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' });
+    Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter } } });
   } catch {
     // another suite of this process was faster
   }
