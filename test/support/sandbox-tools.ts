@@ -22,7 +22,7 @@ export const toolPath = `${path.dirname(process.execPath)}:/usr/sbin:/usr/bin:/s
 export async function findSandboxTools(): Promise<SandboxTools> {
   const searchPath = `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin`;
   const bwrap = await findTool(bubblewrap, {
-    given: process.env['LOAM_BWRAP'],
+    given: process.env['LOAM_BWRAP_BIN'],
     searchPath,
     cacheDir: path.join(process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache'), 'loam'),
     onProgress: say,

@@ -15,6 +15,8 @@ import type { NetworkPool } from './network.ts';
 import { isShimAlive } from './processes.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
 
+const trialLifeMs = 60 * 60_000;
+
 export interface ProcessExecutorParts {
   readonly jobsFolder: string;
   readonly shim: string;
@@ -126,9 +128,12 @@ function refused(what: string, program: string): DomainError {
   );
 }
 
-/** Deletes what a removal that was cut off left behind. */
+/** Deletes what a removal that was cut off left behind, and a trial of long ago; a young one may be another process's. */
 export async function deleteTrash(jobsFolder: string): Promise<void> {
   mkdirSync(jobsFolder, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(jobsFolder))
-    if (/^\.(?:gone|probe)-/.test(name)) await deleteTree(join(jobsFolder, name));
+  for (const name of readdirSync(jobsFolder)) {
+    const path = join(jobsFolder, name);
+    const isOld = (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < Date.now() - trialLifeMs;
+    if (name.startsWith('.gone-') || (name.startsWith('.probe-') && isOld)) await deleteTree(path);
+  }
 }

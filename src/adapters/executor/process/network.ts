@@ -14,6 +14,8 @@ export interface PreparedNetwork {
   readonly enter: readonly string[];
   /** To be inherited by the shim: when the last copy closes, the namespace and its slirp4netns end. */
   readonly holds: readonly [Duplex, Duplex];
+  /** False when one of its programs has ended, so that nothing gets out. */
+  isAlive(): boolean;
   release(): void;
 }
 
@@ -37,10 +39,13 @@ export class NetworkPool {
 
   /** Throws `executor-unavailable` when slirp4netns does not start. */
   async take(): Promise<PreparedNetwork> {
-    const network = this.#spare ?? this.#prepare();
+    const spare = this.#spare;
     this.#spare = undefined;
     setTimeout(() => this.fill(), refillDelayMs).unref(); // not at once: the job that took this one starts just now
-    return await network;
+    const network = await (spare ?? this.#prepare());
+    if (network.isAlive()) return network;
+    network.release();
+    return await this.#prepare();
   }
 
   fill(): void {
@@ -91,7 +96,12 @@ export class NetworkPool {
       this.#isolation === 'other-user'
         ? [`--net=/proc/${pid}/ns/net`]
         : ['-U', '-n', '--preserve-credentials', '-t', String(pid)];
-    return { enter: ['nsenter', ...enter], holds, release: () => holds.forEach((stream) => stream.destroy()) };
+    return {
+      enter: ['nsenter', ...enter],
+      holds,
+      isAlive: () => [holder, slirp].every(({ exitCode, signalCode }) => exitCode === null && signalCode === null),
+      release: () => holds.forEach((stream) => stream.destroy()),
+    };
   }
 }
 

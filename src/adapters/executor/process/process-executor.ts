@@ -45,6 +45,7 @@ export async function createProcessExecutor(options: ProcessExecutorOptions): Pr
     certificateVariables: files.certificateVariables,
     toolFolders: tools.folders,
     nodePath: process.execPath,
+    dataFolder: dirname(jobsFolder),
   };
   const forwardPath = join(dirname(here), `forward${extname(here)}`);
   const base = { jobsFolder, shim: files.shim, networks: undefined, limits: [] };

@@ -20,6 +20,8 @@ export interface SandboxHost {
   readonly certificateVariables: Readonly<Record<string, string>>;
   readonly nodePath: string;
   readonly forwardPath: string;
+  /** Loam's data: must not be seen, also where the system's folders or a tool's would show it. */
+  readonly dataFolder: string;
 }
 
 export type SandboxNetwork = 'none' | 'prepared' | 'host';
@@ -50,6 +52,7 @@ export function sandboxArguments(
       : []),
     ...[...new Set(['/home', '/run/loam', ...host.toolFolders.map((path) => dirname(path))])].flatMap(openFolder),
     ...host.toolFolders.flatMap((path) => ['--ro-bind-try', path, path]),
+    ...hide(host),
     ...['--bind', folder.work, '/work', '--bind', folder.out, '/out', '--bind', folder.home, '/home/job'],
     ...(job.source === undefined ? [] : ['--ro-bind', job.source, '/run/loam/source.tar']),
     ...socketMounts(host, job),
@@ -139,6 +142,11 @@ function systemMounts(): readonly string[] {
     else if (stat !== undefined) mounts.push('--ro-bind', path, path);
   }
   return mounts;
+}
+
+function hide({ dataFolder, toolFolders }: SandboxHost): readonly string[] {
+  const isShown = ['/usr', '/bin', '/sbin', '/lib', ...toolFolders].some((shown) => dataFolder.startsWith(`${shown}/`));
+  return isShown ? ['--perms', '0755', '--tmpfs', dataFolder, '--remount-ro', dataFolder] : [];
 }
 
 function socketMounts(host: SandboxHost, job: JobSpec): readonly string[] {

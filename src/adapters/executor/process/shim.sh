@@ -24,7 +24,7 @@ run_sandbox() {
 end_marked() {
   rounds=0
   while [ $rounds -lt 50 ]; do
-    found=$(grep -lszx "LOAM_JOB=$marker" /proc/[0-9]*/environ)
+    found=$(grep -lszxF "LOAM_JOB=$marker" /proc/[0-9]*/environ)
     [ -n "$found" ] || return
     for file in $found; do
       process=${file#/proc/}
