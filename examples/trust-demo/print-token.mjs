@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // A trust provider for demonstrations: prints a token that expires soon, as a real one would after asking its identity service.
-// Register it as: loam trust add demo --exec 'node examples/trust-demo/print-token.mjs'. Arguments: [lifetime in seconds, default 60]
+// Arguments: [lifetime in seconds, default 60]. Register it with absolute paths:
+//   loam trust put demo --command "$(command -v node)" --command "$PWD/examples/trust-demo/print-token.mjs"
 // A real program talks to your identity service here and ends with
 //   0   after printing {"token": "...", "expires_at": "<ISO 8601>"} (or "expires_in": <seconds>) on standard output,
 //   77  when the delegation was revoked, 78 when it has expired: a person must reconnect,
