@@ -9,7 +9,7 @@ export const hops = 20;
 
 /** The clock of the machine inside the sandbox: what it prints is when the first command ran. */
 const stamp = 'date +%s%N';
-const stampPattern = /\b\d{19}\b/;
+const stampPattern = /(?<!\d)\d{19}(?!\d)/;
 
 const header = 'version: 1\napplications: {bench: {start: node server.mjs}}\nworkflow:\n';
 export const firstPlan = `${header}  first: {type: repo_job, cmd: ${stamp}}\n`;
