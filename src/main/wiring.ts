@@ -136,7 +136,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       git,
       executor: await openExecutor(config, logger),
       target: await openTarget(config, config.jobs.bwrap, logger),
-      trustProvider: createExecTrustProvider({ logger }),
+      trustProvider: createExecTrustProvider({ logger, searchPath: config.searchPath }),
       engine,
       logger,
       hostId: config.hostId,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { branchOf, matchesBranch, whyIgnored } from '../../../../src/core/model/branch-filter.ts';
-import type { Push } from '../../../../src/core/model/delivery.ts';
-import { parseSha } from '../../../../src/core/model/ids.ts';
+import { branchOf, matchesBranch, whyIgnored } from '../../../src/core/model/branch-filter.ts';
+import type { Push } from '../../../src/core/model/delivery.ts';
+import { parseSha } from '../../../src/core/model/ids.ts';
 
 const older = parseSha('a'.repeat(40));
 const newer = parseSha('b'.repeat(40));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { whyBranchRefused } from '../../../../src/core/gate/branch-rule.ts';
-import { compareConfig } from '../../../../src/core/gate/compare-config.ts';
+import { whyBranchRefused } from '../../../src/core/gate/branch-rule.ts';
+import { compareConfig } from '../../../src/core/gate/compare-config.ts';
 
 describe('compareConfig', () => {
   it('names what was added, removed and changed, in order, and no value', () => {
