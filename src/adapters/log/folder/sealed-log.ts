@@ -37,7 +37,7 @@ export async function* sealLog(file: FileHandle | undefined, sizeBytes: number):
   for (let at = 0; file !== undefined && at < sizeBytes; at += step) {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(step, sizeBytes - at)), 0, null, at);
     const block = buffer.subarray(0, bytesRead);
-    const compressed = await compress(block, { level: 5 });
+    const compressed = await compress(block, { level: 3 });
     entries.push([compressed.length, block.length, countLines(block)]);
     yield compressed;
     if (bytesRead < buffer.length) break; // shorter than the position: a power cut took the rest
