@@ -1,7 +1,8 @@
 // Keeps trusts alive while a run lasts; what it heartbeats says which token there is, never the token (I7).
 import { Context } from '@temporalio/activity';
 import { DomainError } from '../src/core/errors.ts';
-import type { Trust } from '../src/ports/store.ts';
+import type { RunId } from '../src/core/model/ids.ts';
+import { isTerminal } from '../src/core/model/status.ts';
 import { finalError } from './attempt.ts';
 import type { Room } from './dependencies.ts';
 import { readTrust, renewToken } from './trust-token.ts';
@@ -35,7 +36,7 @@ export async function keepTrusts(room: Room, input: Parameters<TrustActivities['
   try {
     await Promise.all(
       input.trusts.map((name) =>
-        keepTrust(room, name, signal, (now) => {
+        keepTrust(room, { run: input.run, name }, signal, (now) => {
           kept.set(name, now);
           beat();
         }),
@@ -49,8 +50,13 @@ export async function keepTrusts(room: Room, input: Parameters<TrustActivities['
   context.cancellationSignal.throwIfAborted();
 }
 
-async function keepTrust(room: Room, name: string, signal: AbortSignal, onToken: (kept: Kept) => void): Promise<void> {
-  const trust = await readTrust(room, name);
+async function keepTrust(
+  room: Room,
+  { run, name }: { readonly run: RunId; readonly name: string },
+  signal: AbortSignal,
+  onToken: (kept: Kept) => void,
+): Promise<void> {
+  await readTrust(room, name);
   let seen = -1;
   let dueAtMs = 0;
   let failures = 0;
@@ -64,12 +70,22 @@ async function keepTrust(room: Room, name: string, signal: AbortSignal, onToken:
       onToken({ trust: name, generation: held.generation, expiresAt: held.expiresAtMs });
     }
     const waitMs = dueAtMs - room.clock.nowMs();
-    if (waitMs > 0) await room.clock.sleep(Math.min(waitMs, watchMs), signal);
-    else if (!(await tryToRenew(room, trust, held, signal))) {
+    if (waitMs > 0) {
+      await room.clock.sleep(Math.min(waitMs, watchMs), signal);
+      continue;
+    }
+    // The end of the run is heard of with the answer to a heartbeat, seconds late: nothing is drawn for a run that is over.
+    if (await hasEnded(room, run)) return;
+    if (!(await tryToRenew(room, name, held, signal))) {
       failures += 1;
       await room.clock.sleep(backoffMs(failures, held, room), signal);
     }
   }
+}
+
+async function hasEnded(room: Room, run: RunId): Promise<boolean> {
+  const row = await room.store.runs.get(run);
+  return row !== undefined && isTerminal(row.status);
 }
 
 function renewalAtMs({ drawnAtMs, expiresAtMs }: HeldToken, random: number): number {
@@ -79,17 +95,17 @@ function renewalAtMs({ drawnAtMs, expiresAtMs }: HeldToken, random: number): num
 /** False: not now; try again later. Throws what only a person can mend. */
 async function tryToRenew(
   room: Room,
-  trust: Trust,
+  name: string,
   held: HeldToken | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   try {
-    return (await renewToken(room, trust, held?.generation ?? 0, signal)) === 'renewed';
+    return (await renewToken(room, name, held?.generation ?? 0, signal)) === 'renewed';
   } catch (error) {
     if (signal.aborted) return true;
     if (finalError(error) !== undefined) throw error;
     const reason = error instanceof DomainError ? error.message : 'the store or the provider failed';
-    room.logger.warn({ trust: trust.name, reason }, 'trust was not renewed');
+    room.logger.warn({ trust: name, reason }, 'trust was not renewed');
     return false;
   }
 }

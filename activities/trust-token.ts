@@ -20,27 +20,29 @@ const pollMs = 200;
 const retryMs = 1_000;
 
 /**
- * Replaces the token of `generation`, or finds that somebody was faster. `busy`: another keeper has the lease. Sets the trust's state and throws what the
- * provider threw: `trust-failed`, `trust-revoked`, `trust-expired`.
+ * Replaces the token of `generation` (0: there is none), or finds that somebody was faster. `busy`: another keeper has the lease. Sets the trust's state and
+ * throws what the provider threw: `trust-failed`, `trust-revoked`, `trust-expired`.
  */
 export async function renewToken(
   room: Room,
-  trust: Trust,
+  name: string,
   generation: number,
   signal: AbortSignal,
 ): Promise<'renewed' | 'busy'> {
   const owner = `${room.hostId}/${crypto.randomUUID()}`;
-  if (!(await room.store.trusts.lease(trust.name, owner, leaseMs))) return 'busy';
+  if (!(await room.store.trusts.lease(name, owner, leaseMs))) return 'busy';
   try {
-    const present = await room.store.trusts.token(trust.name);
+    const present = await room.store.trusts.token(name);
     if (present !== undefined && present.generation > generation) return 'renewed';
+    // Read now: a person may have reconnected it meanwhile, which drops its token and keeps its generation.
+    const trust = await readTrust(room, name);
     const drawn = await draw(room, trust, signal);
     // Without the lease (a slow provider) the token is dropped: the other one's is as good.
-    if (!(await room.store.trusts.saveToken(trust.name, owner, generation, drawn.token, drawn.expiresAtMs)))
+    if (!(await room.store.trusts.saveToken(name, owner, trust.generation, drawn.token, drawn.expiresAtMs)))
       return 'busy';
     return 'renewed';
   } finally {
-    await room.store.trusts.unlease(trust.name, owner);
+    await room.store.trusts.unlease(name, owner);
   }
 }
 
@@ -58,7 +60,10 @@ async function draw(room: Room, trust: Trust, signal: AbortSignal): ReturnType<R
         : new DomainError('trust-failed', `the provider of trust ${trust.name} gave no token in time`, {
             cause: error,
           });
-    await room.store.trusts.setState(trust.name, stateOf(known), known.message);
+    const state = stateOf(known);
+    // An outage says nothing new about a trust that was withdrawn.
+    if (state !== 'provider-unreachable' || !isWithdrawn(trust))
+      await room.store.trusts.setState(trust.name, state, known.message);
     throw known;
   }
 }
@@ -76,35 +81,52 @@ export async function readTrust(room: Room, name: string): Promise<Trust> {
 
 /**
  * The newest token for a deploy; renews by itself when it is missing or short, whoever else keeps the trust. While the provider cannot be reached, a token
- * that is short but valid will do; without one, `trust-failed` after `tokenWaitMs`.
+ * that is short but valid will do; without one, `trust-failed` after `tokenWaitMs`. A trust that was withdrawn gives none, however long its last token lives:
+ * the provider is asked again.
  */
 export async function freshToken(room: Room, name: string, signal: AbortSignal): Promise<HeldToken> {
-  const trust = await readTrust(room, name);
   const deadlineMs = room.clock.nowMs() + room.limits.tokenWaitMs;
   for (;;) {
-    const held = await room.store.trusts.token(name);
+    const { generation, usable } = await findToken(room, name);
     const nowMs = room.clock.nowMs();
-    if (held !== undefined && !isShort(held, nowMs)) return held;
+    if (usable !== undefined && !isShort(usable, nowMs)) return usable;
     if (nowMs >= deadlineMs) throw new DomainError('trust-failed', `trust ${name} gave no token in time`);
-    const answer = await tryToRenew(room, trust, held, signal);
-    if (answer === 'unreachable' && held !== undefined && held.expiresAtMs > room.clock.nowMs()) return held;
+    const answer = await tryToRenew(room, name, generation, signal);
+    if (answer === 'unreachable' && isValid(usable, room.clock.nowMs())) return usable;
     if (answer !== 'renewed') await room.clock.sleep(answer === 'busy' ? pollMs : retryMs, signal);
     signal.throwIfAborted();
   }
 }
 
+async function findToken(
+  room: Room,
+  name: string,
+): Promise<{ readonly generation: number; readonly usable: HeldToken | undefined }> {
+  const trust = await readTrust(room, name);
+  const held = await room.store.trusts.token(name);
+  return { generation: held?.generation ?? 0, usable: isWithdrawn(trust) ? undefined : held };
+}
+
+function isValid(held: HeldToken | undefined, nowMs: number): held is HeldToken {
+  return held !== undefined && held.expiresAtMs > nowMs;
+}
+
 async function tryToRenew(
   room: Room,
-  trust: Trust,
-  held: HeldToken | undefined,
+  name: string,
+  generation: number,
   signal: AbortSignal,
 ): Promise<'renewed' | 'busy' | 'unreachable'> {
   try {
-    return await renewToken(room, trust, held?.generation ?? 0, signal);
+    return await renewToken(room, name, generation, signal);
   } catch (error) {
     if (error instanceof DomainError && error.code === 'trust-failed') return 'unreachable';
     throw error;
   }
+}
+
+function isWithdrawn({ state }: Trust): boolean {
+  return state === 'revoked' || state === 'expired';
 }
 
 function isShort({ drawnAtMs, expiresAtMs }: HeldToken, nowMs: number): boolean {

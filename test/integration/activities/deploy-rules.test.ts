@@ -129,6 +129,21 @@ describe('deploy_stack with a trust', () => {
     expect(logOf(room, input) + room.workerLog.join('\n')).not.toContain('canary');
   });
 
+  it('takes no token of a trust that was withdrawn, however long it lives, and asks the provider again', async () => {
+    room.trustProvider.lifetimeMs = 60_000;
+    await room.store.trusts.lease('demo', 'test', 1_000);
+    await room.store.trusts.saveToken('demo', 'test', 0, new Secret('canary-token-of-old'), Date.now() + 60_000);
+    await room.store.trusts.unlease('demo', 'test');
+    await room.store.trusts.setState('demo', 'revoked', 'withdrawn');
+    room.trustProvider.failure = 'trust-revoked';
+
+    expect(await call(room, 'deploy_stack', await prepareDeploy(room, '1'))).toMatchObject({ code: 'trust-revoked' });
+
+    room.trustProvider.failure = undefined;
+    expect(await call(room, 'deploy_stack', await prepareDeploy(room, '2'))).toEqual({ status: 'succeeded' });
+    expect(room.target.specs.at(-1)?.trustToken?.reveal()).toBe('canary-token-1');
+  });
+
   it('fails with the code of the trust, and leaves the old release', async () => {
     room.trustProvider.failure = 'trust-revoked';
 

@@ -87,6 +87,32 @@ describe('keepTrusts', () => {
     });
   });
 
+  it('draws nothing for a run that is over, though nobody has told it yet', async () => {
+    room.trustProvider.lifetimeMs = 300;
+    const keeper = keep();
+    await waitFor('a renewal', async () => (await generation()) >= 2);
+
+    await room.store.runs.finish(run, { status: 'succeeded', code: undefined, reason: undefined });
+    await keeper;
+
+    const { length } = room.trustProvider.drawnAtMs;
+    expect(await generation()).toBe(length);
+  });
+
+  it('draws anew, with the new settings, when a person has reconnected the trust meanwhile', async () => {
+    room.trustProvider.lifetimeMs = 1_000;
+    const environment = makeEnvironment();
+    const keeper = keep(environment);
+    await waitFor('a token', async () => (await generation()) === 1);
+
+    await room.store.trusts.put({ name: 'demo', provider: 'exec', settings: { command: ['other'] } });
+    await waitFor('the next token', async () => (await room.store.trusts.token('demo'))?.generation === 2);
+    environment.cancel();
+
+    await expect(keeper).rejects.toThrow();
+    expect(room.trustProvider.settings.at(-1)).toEqual({ command: ['other'] });
+  });
+
   it('keeps trying while the provider cannot be reached, and recovers', async () => {
     room.trustProvider.failure = 'trust-failed';
     const environment = makeEnvironment();
