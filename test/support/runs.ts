@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import { z } from 'zod';
 import { waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
@@ -25,6 +27,7 @@ const Run = z.object({
   code: z.string().nullable(),
   reason: z.string().nullable(),
   commit: z.string(),
+  finishedAt: z.string().nullable(),
   warnings: z.array(z.string()),
   tasks: z.array(Task),
   gates: z.array(
@@ -141,4 +144,18 @@ export async function curl(url: string): Promise<{ readonly status: number; read
 
 export async function readLog(loam: Loam, id: string, task: string): Promise<string> {
   return (await loam.cli(['logs', id, task])).stdout;
+}
+
+/** The log as it is stored at this moment, without a process for the call; empty while nobody answers. */
+export async function peekLog(loam: Loam, id: string, task: string): Promise<string> {
+  try {
+    const token = (await readFile(path.join(loam.dataFolder, 'tokens/admin'), 'utf8')).trim();
+    const response = await fetch(`${loam.endpoint().apiUrl}/v1/runs/${id}/tasks/${task}/log`, {
+      headers: { authorization: `Bearer ${token}`, accept: 'text/plain' },
+      signal: AbortSignal.timeout(10_000),
+    });
+    return response.ok ? await response.text() : '';
+  } catch {
+    return '';
+  }
 }
