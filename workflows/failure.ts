@@ -35,9 +35,11 @@ function findFailure(cause: unknown): PlatformFailure | undefined {
 }
 
 /** A cancelled or failed activity as the outcome of its task; anything else is thrown on. */
-export function outcomeOfError(error: unknown): TaskOutcome {
+export function outcomeOfError(error: unknown, wasCancelled: boolean): TaskOutcome {
   if (isCancellation(error)) return { status: 'cancelled' };
   const failure = platformFailure(error);
   if (failure === undefined) throw error;
+  // Temporal tries a cancelled activity not again: when its worker died, that is all one hears of it.
+  if (wasCancelled && failure.code === 'host-lost') return { status: 'cancelled', reason: failure.reason };
   return { status: 'failed', ...failure };
 }

@@ -1,3 +1,4 @@
+import { CancellationScope } from '@temporalio/workflow';
 import type { TaskInput } from '../activities/types.ts';
 import type { ApprovalTask, CompiledTask, DeployStackTask } from '../src/core/graph/graph.ts';
 import type { Digest, RunId } from '../src/core/model/ids.ts';
@@ -30,7 +31,7 @@ export async function runTask(host: TaskHost, task: CompiledTask, attempt: numbe
   try {
     return await runByType(host, task, attempt);
   } catch (error) {
-    return { outcome: outcomeOfError(error), written: false };
+    return { outcome: outcomeOfError(error, CancellationScope.current().consideredCancelled), written: false };
   }
 }
 
