@@ -4,7 +4,7 @@ import type { RunRow } from './store.ts';
 
 export type LockAnswer =
   | { readonly type: 'granted'; readonly fence: number }
-  /** 1 is next after the holder. */
+  /** 1 is next after the holder. 0: not in the queue any more, `holder` has the place. */
   | { readonly type: 'waiting'; readonly position: number; readonly holder: string };
 
 export interface LockRequest {
@@ -19,7 +19,9 @@ export interface RunEngine {
    * Starts the run's workflow; a workflow of this id whose memo names the same delivery counts as started. `conflict`: the id belongs to another delivery
    * (a restored database hands out numbers again).
    */
-  startRun(row: RunRow): Promise<{ readonly type: 'started'; readonly temporalRunId: string } | { readonly type: 'conflict' }>;
+  startRun(
+    row: RunRow,
+  ): Promise<{ readonly type: 'started'; readonly temporalRunId: string } | { readonly type: 'conflict' }>;
   /** Hands a recorded decision to its run. `gone`: the run has ended or the gate is closed. */
   deliverDecision(decision: Decision): Promise<'delivered' | 'gone'>;
   cancelRun(run: RunId): Promise<'requested' | 'gone'>;
