@@ -1,7 +1,7 @@
 // Keeps I2: an attempt's log may have had another writer, before or at this moment.
 import { DomainError } from '../src/core/errors.ts';
 import type { LogKey, LogStore } from '../src/ports/log-store.ts';
-import type { LogPositionStore } from '../src/ports/store.ts';
+import type { LogPositionStore } from '../src/ports/log-store.ts';
 
 /**
  * The log store as activities write to it. A log that is sealed takes nothing more: the attempt died between the seal and its end, and is only finishing. Another

@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import { DomainError } from '../core/errors.ts';
 import { Secret } from '../ports/secret.ts';
-import type { Token, TokenStore } from '../ports/store.ts';
+import type { Token, TokenStore } from '../ports/credential-store.ts';
 import { mayUse } from './route.ts';
 import type { Access } from './route.ts';
 

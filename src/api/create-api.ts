@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import express from 'express';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { DomainError } from '../core/errors.ts';
-import type { Token } from '../ports/store.ts';
+import type { Token } from '../ports/credential-store.ts';
 import { authenticate, checkHost } from './authenticate.ts';
 import type { ApiDependencies, RouteDependencies } from './dependencies.ts';
 import { makeOpenApi } from './openapi.ts';

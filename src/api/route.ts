@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { DomainError } from '../core/errors.ts';
 import type { Problem } from '../core/errors.ts';
-import type { Role, Token } from '../ports/store.ts';
+import type { Role, Token } from '../ports/credential-store.ts';
 import { parseJson } from './json.ts';
 
 /** From least to most: each role may do all that the ones before it may. */

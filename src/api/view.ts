@@ -2,7 +2,8 @@
 import type { Decision, Gate } from '../core/gate/gate.ts';
 import type { RunId } from '../core/model/ids.ts';
 import { runWorkflowId } from '../core/model/ids.ts';
-import type { Application, AttemptRow, Environment, Release, RunRow, TaskRow, Token, Trust } from '../ports/store.ts';
+import type { Application, AttemptRow, Environment, Release, RunRow, TaskRow } from '../ports/store.ts';
+import type { Token, Trust } from '../ports/credential-store.ts';
 import type {
   ApplicationView,
   AttemptView,

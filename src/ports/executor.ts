@@ -59,7 +59,14 @@ export interface Executor {
    * Follows the output from `fromOffset`, in order, awaiting `onOutput` (back-pressure reaches the disk, not memory), until the job has ended and all its output was
    * given. Abort detaches and rejects with the signal's reason: the job goes on. Does not end a job. Throws `not-found` for a key that was never started or was removed.
    */
-  attach(key: JobKey, options: { readonly fromOffset: number; readonly signal: AbortSignal; readonly onOutput: (output: JobOutput) => Promise<void> }): Promise<JobEnd>;
+  attach(
+    key: JobKey,
+    options: {
+      readonly fromOffset: number;
+      readonly signal: AbortSignal;
+      readonly onOutput: (output: JobOutput) => Promise<void>;
+    },
+  ): Promise<JobEnd>;
   /** TERM to the whole tree, KILL after `graceMs`. Resolves when nothing of it runs. Absent or ended: does nothing. */
   stop(key: JobKey, graceMs: number): Promise<void>;
   /** Path of a regular file that the job left in `LOAM_OUT`; undefined when it did not. Its content is foreign. Valid until `remove`. */

@@ -15,12 +15,24 @@ export interface Git {
   /** Brings `sha` into the mirror: the exact commit, or `commit-missing`. `git-unavailable` when the remote does not answer. Cheap when it is there. */
   fetch(source: GitSource, sha: Sha, signal: AbortSignal): Promise<void>;
   /** A file of the commit as text; undefined when it has none. Throws `input-too-large` over `maxBytes`. */
-  readFile(source: GitSource, sha: Sha, path: string, maxBytes: number, signal: AbortSignal): Promise<string | undefined>;
+  readFile(
+    source: GitSource,
+    sha: Sha,
+    path: string,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
   /** The tree of the commit as a tar stream without owner or time of this machine; the same commit gives the same bytes. */
   archive(source: GitSource, sha: Sha, signal: AbortSignal): AsyncIterable<Uint8Array>;
   commit(source: GitSource, sha: Sha, signal: AbortSignal): Promise<Commit>;
   /** Commits reachable from `to` and not from `from`, newest first, at most `limit`. An unknown `from` counts as none. */
-  log(source: GitSource, from: Sha | undefined, to: Sha, limit: number, signal: AbortSignal): Promise<readonly Commit[]>;
+  log(
+    source: GitSource,
+    from: Sha | undefined,
+    to: Sha,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<readonly Commit[]>;
   /** The commit that a ref of the remote points to; undefined when there is no such ref. */
   head(source: GitSource, ref: string, signal: AbortSignal): Promise<Sha | undefined>;
   /** Makes a bare repository if there is none; true when it made one. */

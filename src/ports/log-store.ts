@@ -28,13 +28,28 @@ export interface LogStore {
    * Appends `text`, which stands for the source bytes [position.source, nextSource). Idempotent by source offset: a chunk whose `nextSource` is not beyond the
    * position is dropped. Throws `fence-stale` when `from` is not the stored position: another writer went on.
    */
-  append(key: LogKey, chunk: { readonly from: number; readonly nextSource: number; readonly text: Uint8Array }): Promise<LogPosition>;
+  append(
+    key: LogKey,
+    chunk: { readonly from: number; readonly nextSource: number; readonly text: Uint8Array },
+  ): Promise<LogPosition>;
   /** Appends a line of Loam's own (`loam: not isolated ...`) that stands for no source bytes. Not idempotent; call it right after the attempt began anew. */
   note(key: LogKey, line: string): Promise<void>;
   /** Reads stored bytes from `offset`, at most `maxBytes`. An unknown log is empty and not ended. */
   read(key: LogKey, offset: number, maxBytes: number): Promise<LogChunk>;
   /** Resolves when there may be more than `offset` or the log has ended, or after `timeoutMs`, or on abort. */
-  wait(key: LogKey, offset: number, options: { readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<void>;
+  wait(
+    key: LogKey,
+    offset: number,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<void>;
   /** The attempt has ended: makes one compressed blob of it with a line index and returns its digest; readers see no difference. Twice is fine. */
   seal(key: LogKey): Promise<Digest>;
+}
+
+/** Where logs stand; the bytes are the LogStore's. */
+export interface LogPositionStore {
+  get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
+  /** Compare-and-set on `from`; false when another writer went on or sealed the log. */
+  advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
+  seal(key: LogKey, digest: Digest): Promise<void>;
 }

@@ -5,7 +5,8 @@ import type { DeliveryAnswer, DeliverySource, Push } from '../core/model/deliver
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
-import type { LogKey, LogPosition } from './log-store.ts';
+import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
+import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
 
 /**
@@ -151,14 +152,6 @@ export interface RunRow {
   readonly createdAtMs: number;
   readonly startedAtMs: number | undefined;
   readonly finishedAtMs: number | undefined;
-}
-
-export interface SeededTask {
-  readonly task: TaskName;
-  /** Kept from the earlier round; undefined: runs again. */
-  readonly status: 'succeeded' | undefined;
-  /** Attempts so far, so that numbers go on. */
-  readonly attempts: number;
 }
 
 export interface RunStore {
@@ -307,7 +300,13 @@ export interface GateStore {
   decide(
     run: RunId,
     gate: TaskName,
-    decision: { readonly verdict: Verdict; readonly by: string; readonly comment: string },
+    decision: {
+      readonly verdict: Verdict;
+      readonly by: string;
+      readonly comment: string;
+      /** The opening that the person looked at; `gate-closed` when it is not the newest any more (I4). */
+      readonly opening?: number;
+    },
   ): Promise<{ readonly decision: Decision; readonly repeated: boolean }>;
   decision(id: string): Promise<Decision | undefined>;
   /** All decisions of a run, oldest first: who decided what. */
@@ -354,79 +353,4 @@ export interface ReleaseStore {
   get(application: ApplicationName, environment: EnvironmentName, number: number): Promise<Release | undefined>;
   /** Newest first. */
   list(application: ApplicationName, environment?: EnvironmentName): Promise<readonly Release[]>;
-}
-
-export interface Trust {
-  readonly name: string;
-  readonly provider: 'exec';
-  /** Provider's settings, no secret among them. */
-  readonly settings: Readonly<Record<string, unknown>>;
-  readonly state: 'valid' | 'expiring' | 'expired' | 'revoked' | 'provider-unreachable' | 'unused';
-  readonly reason: string | undefined;
-  /** 0 before the first token. */
-  readonly generation: number;
-  readonly expiresAtMs: number | undefined;
-}
-
-export interface TrustStore {
-  put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>): Promise<Trust>;
-  get(name: string): Promise<Trust | undefined>;
-  list(): Promise<readonly Trust[]>;
-  /** The newest token and its generation. */
-  token(
-    name: string,
-  ): Promise<
-    | { readonly token: Secret; readonly generation: number; readonly drawnAtMs: number; readonly expiresAtMs: number }
-    | undefined
-  >;
-  /** The right to renew, for `forMs`; false while another owner has it. The same owner extends. */
-  lease(name: string, owner: string, forMs: number): Promise<boolean>;
-  unlease(name: string, owner: string): Promise<void>;
-  /** Only with the lease; `after` is the generation it replaces. False when somebody was faster. */
-  saveToken(name: string, owner: string, after: number, token: Secret, expiresAtMs: number): Promise<boolean>;
-  setState(name: string, state: Trust['state'], reason: string | undefined): Promise<void>;
-}
-
-export interface SecretStore {
-  /** Secrets of an application, used by jobs and releases by name. `environment` undefined: all environments; the narrower one wins. */
-  put(
-    application: ApplicationName,
-    environment: EnvironmentName | undefined,
-    name: string,
-    value: Secret,
-  ): Promise<void>;
-  remove(application: ApplicationName, environment: EnvironmentName | undefined, name: string): Promise<boolean>;
-  names(application: ApplicationName): Promise<
-    readonly {
-      readonly environment: EnvironmentName | undefined;
-      readonly name: string;
-      readonly changedAtMs: number;
-    }[]
-  >;
-  /** All that are visible there. Jobs see (application, undefined) only. */
-  values(application: ApplicationName, environment: EnvironmentName | undefined): Promise<ReadonlyMap<string, Secret>>;
-}
-
-export type Role = 'viewer' | 'developer' | 'approver' | 'admin';
-
-export interface Token {
-  readonly name: string;
-  readonly role: Role;
-  readonly createdAtMs: number;
-}
-
-export interface TokenStore {
-  /** Only a hash is kept. A repeated name replaces the token. */
-  put(name: string, role: Role, token: Secret): Promise<Token>;
-  authenticate(token: Secret): Promise<Token | undefined>;
-  list(): Promise<readonly Token[]>;
-  remove(name: string): Promise<boolean>;
-}
-
-/** Where logs stand; the bytes are the LogStore's. */
-export interface LogPositionStore {
-  get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
-  /** Compare-and-set on `from`; false when another writer went on or sealed the log. */
-  advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
-  seal(key: LogKey, digest: Digest): Promise<void>;
 }

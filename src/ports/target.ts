@@ -24,7 +24,13 @@ export interface ReleaseSpec {
   readonly frontPort: number;
 }
 
-export type Health = { readonly type: 'healthy' } | { readonly type: 'unhealthy'; readonly reason: string; /** Last lines that the application wrote. */ readonly output: string };
+export type Health =
+  | { readonly type: 'healthy' }
+  | {
+      readonly type: 'unhealthy';
+      readonly reason: string;
+      /** Last lines that the application wrote. */ readonly output: string;
+    };
 
 /** Where environments live. The caller checks the fence before each method that changes the world; each is idempotent and may be repeated after a crash. */
 export interface Target {
@@ -32,7 +38,10 @@ export interface Target {
   /** Find-or-create: starts the release beside what serves now, without giving it traffic. */
   start(spec: ReleaseSpec, signal: AbortSignal): Promise<void>;
   /** Waits until every replica answers its health path from its own process. Abort rejects with the signal's reason. */
-  awaitHealthy(reference: ReleaseReference, options: { readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<Health>;
+  awaitHealthy(
+    reference: ReleaseReference,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<Health>;
   /** All new requests go to this release from now on. One atomic step. */
   switchTo(reference: ReleaseReference): Promise<{ readonly url: string }>;
   /** Waits for its open requests (at most `drainMs`), then ends and deletes it. Absent: does nothing. Never ends what the front serves: throws `internal`. */

@@ -9,7 +9,8 @@ import type { Sha } from '../../src/core/model/ids.ts';
 import type { Git } from '../../src/ports/git.ts';
 import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
-import type { Role, Store } from '../../src/ports/store.ts';
+import type { Store } from '../../src/ports/store.ts';
+import type { Role } from '../../src/ports/credential-store.ts';
 import { openTestStore } from './doors-store.ts';
 import { silentLogger } from './run-rows.ts';
 

@@ -4,7 +4,7 @@ import { DomainError } from '../../src/core/errors.ts';
 import { parseDigest } from '../../src/core/model/ids.ts';
 import type { Digest } from '../../src/core/model/ids.ts';
 import type { BlobStore, StoredBlob } from '../../src/ports/blob-store.ts';
-import type { LogPositionStore } from '../../src/ports/store.ts';
+import type { LogPositionStore } from '../../src/ports/log-store.ts';
 import type { LogChunk, LogKey, LogPosition, LogStore } from '../../src/ports/log-store.ts';
 
 export class FakeBlobStore implements BlobStore {

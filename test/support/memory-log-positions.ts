@@ -1,6 +1,6 @@
 import type { Digest } from '../../src/core/model/ids.ts';
 import type { LogKey, LogPosition } from '../../src/ports/log-store.ts';
-import type { LogPositionStore } from '../../src/ports/store.ts';
+import type { LogPositionStore } from '../../src/ports/log-store.ts';
 
 interface Row extends LogPosition {
   readonly sealed: Digest | undefined;

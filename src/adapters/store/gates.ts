@@ -110,6 +110,12 @@ export class SqlGateStore implements GateStore {
     const now = this.#database.now();
     return this.#database.write(async (db) => {
       const last = await lockGate(db, run, gate);
+      if (decision.opening !== undefined && decision.opening !== last.opening) {
+        throw new DomainError(
+          'gate-closed',
+          `the gate ${gate} of ${run} was opened again meanwhile: look at it once more`,
+        );
+      }
       const earlier = await selectDecision(db, last);
       if (earlier !== undefined) return { decision: toDecision(earlier), repeated: true };
       checkOpen(last, now);

@@ -1,6 +1,6 @@
 import type { Digest } from '../../core/model/ids.ts';
 import type { LogKey, LogPosition } from '../../ports/log-store.ts';
-import type { LogPositionStore } from '../../ports/store.ts';
+import type { LogPositionStore } from '../../ports/log-store.ts';
 import type { Database } from './database.ts';
 import { present } from './values.ts';
 

@@ -1,6 +1,6 @@
 import type { ApplicationName, EnvironmentName } from '../../core/model/ids.ts';
 import type { Secret } from '../../ports/secret.ts';
-import type { SecretStore } from '../../ports/store.ts';
+import type { SecretStore } from '../../ports/credential-store.ts';
 import { unknownApplication } from './applications.ts';
 import type { Database } from './database.ts';
 import { checkedText } from './values.ts';

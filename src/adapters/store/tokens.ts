@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { DomainError } from '../../core/errors.ts';
 import type { Secret } from '../../ports/secret.ts';
-import type { Role, Token, TokenStore } from '../../ports/store.ts';
+import type { Role, Token, TokenStore } from '../../ports/credential-store.ts';
 import type { Database } from './database.ts';
 import { checkedText } from './values.ts';
 

@@ -1,6 +1,6 @@
 import { DomainError } from '../../core/errors.ts';
 import type { Secret } from '../../ports/secret.ts';
-import type { Trust, TrustStore } from '../../ports/store.ts';
+import type { Trust, TrustStore } from '../../ports/credential-store.ts';
 import type { Database } from './database.ts';
 import type { TrustTable } from './tables.ts';
 import { checkedText, cutText, fromJson, present, toJson } from './values.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Digest } from '../../../core/model/ids.ts';
 import type { BlobStore } from '../../../ports/blob-store.ts';
 import type { LogChunk, LogKey, LogPosition, LogStore } from '../../../ports/log-store.ts';
-import type { LogPositionStore } from '../../../ports/store.ts';
+import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { FileChanges } from './file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
 import { claimPath, LogWriter } from './log-writer.ts';

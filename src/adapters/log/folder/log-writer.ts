@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '../../../core/errors.ts';
 import type { LogKey, LogPosition } from '../../../ports/log-store.ts';
-import type { LogPositionStore } from '../../../ports/store.ts';
+import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { logFilePath } from './log-file.ts';
 
 /**

@@ -1,0 +1,69 @@
+import type { ApplicationName, EnvironmentName } from '../core/model/ids.ts';
+import type { Secret } from './secret.ts';
+
+export interface Trust {
+  readonly name: string;
+  readonly provider: 'exec';
+  /** Provider's settings, no secret among them. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly state: 'valid' | 'expiring' | 'expired' | 'revoked' | 'provider-unreachable' | 'unused';
+  readonly reason: string | undefined;
+  /** 0 before the first token. */
+  readonly generation: number;
+  readonly expiresAtMs: number | undefined;
+}
+
+export interface TrustStore {
+  put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>): Promise<Trust>;
+  get(name: string): Promise<Trust | undefined>;
+  list(): Promise<readonly Trust[]>;
+  /** The newest token and its generation. */
+  token(
+    name: string,
+  ): Promise<
+    | { readonly token: Secret; readonly generation: number; readonly drawnAtMs: number; readonly expiresAtMs: number }
+    | undefined
+  >;
+  /** The right to renew, for `forMs`; false while another owner has it. The same owner extends. */
+  lease(name: string, owner: string, forMs: number): Promise<boolean>;
+  unlease(name: string, owner: string): Promise<void>;
+  /** Only with the lease; `after` is the generation it replaces. False when somebody was faster. */
+  saveToken(name: string, owner: string, after: number, token: Secret, expiresAtMs: number): Promise<boolean>;
+  setState(name: string, state: Trust['state'], reason: string | undefined): Promise<void>;
+}
+
+export interface SecretStore {
+  /** Secrets of an application, used by jobs and releases by name. `environment` undefined: all environments; the narrower one wins. */
+  put(
+    application: ApplicationName,
+    environment: EnvironmentName | undefined,
+    name: string,
+    value: Secret,
+  ): Promise<void>;
+  remove(application: ApplicationName, environment: EnvironmentName | undefined, name: string): Promise<boolean>;
+  names(application: ApplicationName): Promise<
+    readonly {
+      readonly environment: EnvironmentName | undefined;
+      readonly name: string;
+      readonly changedAtMs: number;
+    }[]
+  >;
+  /** All that are visible there. Jobs see (application, undefined) only. */
+  values(application: ApplicationName, environment: EnvironmentName | undefined): Promise<ReadonlyMap<string, Secret>>;
+}
+
+export type Role = 'viewer' | 'developer' | 'approver' | 'admin';
+
+export interface Token {
+  readonly name: string;
+  readonly role: Role;
+  readonly createdAtMs: number;
+}
+
+export interface TokenStore {
+  /** Only a hash is kept. A repeated name replaces the token. */
+  put(name: string, role: Role, token: Secret): Promise<Token>;
+  authenticate(token: Secret): Promise<Token | undefined>;
+  list(): Promise<readonly Token[]>;
+  remove(name: string): Promise<boolean>;
+}
