@@ -39,7 +39,7 @@ export function logRoutes(dependencies: RouteDependencies, reader: RunReader): r
         const row = await reader.require(addressOf(params, query));
         const place = await findLog(dependencies, reader, row, params.task, query.attempt);
         const offset = query.offset ?? 0;
-        if (request.accepts(['text/plain', 'text/event-stream']) === 'text/plain') {
+        if (request.accepts(['text/plain', 'text/event-stream']) !== 'text/event-stream') {
           await sendLog(dependencies, place, offset, response);
           return;
         }

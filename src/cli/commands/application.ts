@@ -1,8 +1,9 @@
 import path from 'node:path';
+import type { Command } from 'commander';
 import type { AddedApplication, ApplicationView } from '../../api/schema.ts';
 import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
 import type { Registry } from '../command.ts';
-import { exitCodes } from '../failure.ts';
+import { exitCodes, usage } from '../failure.ts';
 import { table } from '../text.ts';
 
 export function applicationCommands(registry: Registry): void {
@@ -36,6 +37,10 @@ export function applicationCommands(registry: Registry): void {
   )
     .option('--repository <path or URL>', 'take this repository instead of making one')
     .option('--branch <glob>', 'only these branches start runs (repeat it; default: all)', collect);
+  readCommands(registry, group);
+}
+
+function readCommands(registry: Registry, group: Command): void {
   addCommand(
     registry,
     group,
@@ -61,6 +66,24 @@ export function applicationCommands(registry: Registry): void {
       return exitCodes.ok;
     },
   );
+  addCommand(
+    registry,
+    group,
+    {
+      usage: 'change <name>',
+      summary: 'change the branches that start runs',
+      examples: ['loam app change thingy --branch main --branch "release/*"', 'loam app change thingy --all-branches'],
+    },
+    async ({ client, show }, [name], options) => {
+      const branches = options['allBranches'] === true ? [] : listOption(options, 'branch');
+      if (branches === undefined) throw usage('There is nothing to change', 'Give --branch GLOB or --all-branches.');
+      const one = await client.request<ApplicationView>('PATCH', `/v1/applications/${segment(name)}`, { branches });
+      show(one, () => drawApplication(one));
+      return exitCodes.ok;
+    },
+  )
+    .option('--branch <glob>', 'only these branches start runs (repeat it)', collect)
+    .option('--all-branches', 'every branch does');
 }
 
 function isPath(repository: string): boolean {

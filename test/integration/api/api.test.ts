@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { mayUse, roles } from '../../../src/api/route.ts';
 import type { Route } from '../../../src/api/route.ts';
 import { isErrorCode } from '../../../src/core/errors.ts';
-import type { Role } from '../../../src/ports/store.ts';
+import type { Role } from '../../../src/ports/credential-store.ts';
 import { startTestApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { addThingy, thingy } from '../../support/doors-runs.ts';

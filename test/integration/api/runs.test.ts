@@ -99,6 +99,24 @@ describe('runs', () => {
     ).toMatchObject({ status: 404, body: { code: 'gate-unknown' } });
   });
 
+  it('makes one decision of ten at the same moment (I4)', async () => {
+    const run = await startRun(test.store, test.blobs);
+    await openGate(test.store, run);
+
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        test.call('POST', '/v1/runs/thingy/1/gates/approve/decisions', {
+          role: 'approver',
+          json: { verdict: index % 2 === 0 ? 'approved' : 'rejected', opening: 1 },
+        }),
+      ),
+    );
+
+    expect(answers.map((one) => one.status)).toEqual(Array.from({ length: 10 }, () => 201));
+    expect(answers.filter((one) => one.body['repeated'] === false)).toHaveLength(1);
+    expect(new Set(answers.map((one) => (one.body['decision'] as { id: string }).id)).size).toBe(1);
+  });
+
   it('cancels what runs, and retries what has ended', async () => {
     const run = await startRun(test.store, test.blobs);
     expect(await test.call('POST', '/v1/runs/thingy/1/retry', { role: 'developer', json: {} })).toMatchObject({

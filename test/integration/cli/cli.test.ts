@@ -150,6 +150,8 @@ describe('loam app, env, secret, trust, token', () => {
       code: 1,
       err: expect.stringContaining('exists already') as string,
     });
+    expect(json(await loam('app change other --all-branches --json'))).toMatchObject({ branches: [] });
+    expect(await loam('app change other')).toMatchObject({ code: 2 });
     expect((await loam('app add near --repository sub/near.git')).out).toContain(
       path.join(test.folder, 'sub/near.git'),
     );
