@@ -65,6 +65,6 @@ export async function pushFirstCommit(options: DemoOptions, repositoryUrl: strin
   await git(['commit', '--quiet', '--message', 'Say hello']);
   await git(['remote', 'add', 'origin', repositoryUrl]);
   options.say(`demo: git push origin main   (in ${folder})`);
-  await git(['push', '--quiet', 'origin', 'main'], true);
+  await git(['push', '--quiet', '--set-upstream', 'origin', 'main'], true);
   return true;
 }
