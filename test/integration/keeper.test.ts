@@ -197,6 +197,19 @@ describe.each(['bubblewrap', 'none'] as const)('a keeper, sandbox %s', (sandbox)
     expect(readLog()).toContain('[redacted]');
   });
 
+  it('masks secrets as they are written down elsewhere: encoded, and as JSON (I7)', async () => {
+    const secrets = { A: 'first "secret" of many' };
+    const base64 = Buffer.from(secrets.A).toString('base64');
+    const json = JSON.stringify(secrets.A).slice(1, -1);
+    keep({ start: `printf %s "$A" | base64; echo '${json}' >&2; exec node server.mjs`, secrets });
+
+    await reach('healthy');
+
+    await expect.poll(() => readLog().split('[redacted]').length, wait).toBe(3);
+    expect(readLog()).not.toContain(base64.slice(0, 20));
+    expect(readLog()).not.toContain(json);
+  });
+
   it('limits the log and says what is gone', async () => {
     keep({
       start: `i=0; while [ $i -lt 20 ]; do head -c 1000000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done; echo done; exec node server.mjs`,

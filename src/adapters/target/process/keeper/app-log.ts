@@ -1,16 +1,16 @@
 import { appendFile, open, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
+import { createMasker } from '../../../../core/log/masker.ts';
+import { Secret } from '../../../../ports/secret.ts';
 
-const shortestMasked = 4;
 const longestLine = 64 * 1024;
 
 /** What an application writes: secrets masked (I7), size limited, and every cut said in the log itself. */
 export class AppLog {
   readonly #file: string;
   readonly #maxBytes: number;
-  readonly #secrets: readonly string[];
-  readonly #longestSecret: number;
+  readonly #secrets: readonly Secret[];
   #bytes: number | undefined;
   #droppedBytes = 0;
   #queue: Promise<void> = Promise.resolve();
@@ -18,46 +18,37 @@ export class AppLog {
   constructor(replicaFolder: string, secrets: readonly string[], maxBytes = 5 * 2 ** 20) {
     this.#file = logFile(replicaFolder);
     this.#maxBytes = maxBytes;
-    // A secret of several lines (a PEM key) is masked line by line; longest first, so that no part of one is left by another.
-    this.#secrets = secrets
-      .flatMap((secret) => [secret, ...secret.split('\n')])
-      .filter((part) => part.trim().length >= shortestMasked)
-      .sort((one, other) => other.length - one.length);
-    this.#longestSecret = this.#secrets[0]?.length ?? 0;
+    this.#secrets = secrets.map((secret) => new Secret(secret));
   }
 
   /** Writes the stream, line by line, until it ends. The source waits while the disk is slow. */
   async follow(source: Readable): Promise<void> {
-    source.setEncoding('utf8');
+    const masker = createMasker(this.#secrets, 0);
+    const decoder = new TextDecoder();
     let rest = '';
     try {
       for await (const chunk of source) {
-        rest += String(chunk);
+        rest += decoder.decode(masker.push(chunk as Uint8Array).text, { stream: true });
         const lineEnd = rest.lastIndexOf('\n') + 1;
-        if (lineEnd === 0 && rest.length > longestLine) rest = this.#mask(rest);
-        // A line without an end is cut, but never inside what may yet become a secret.
-        const end = lineEnd === 0 && rest.length > longestLine ? rest.length - this.#longestSecret : lineEnd;
-        if (end > 0) await this.write(rest.slice(0, end));
-        rest = rest.slice(Math.max(end, 0));
+        const end = lineEnd === 0 && rest.length > longestLine ? rest.length : lineEnd;
+        if (end > 0) await this.#write(rest.slice(0, end));
+        rest = rest.slice(end);
       }
     } catch {
       // The stream broke with its process: what came is written below.
     }
-    if (rest !== '') await this.write(`${rest}\n`);
+    rest += decoder.decode(masker.flush().text);
+    if (rest !== '') await this.#write(`${rest}\n`);
   }
 
   /** A line of the keeper's own. */
   note(line: string): Promise<void> {
-    return this.write(`[loam] ${line}\n`);
+    return this.#write(`[loam] ${line}\n`);
   }
 
-  write(text: string): Promise<void> {
-    this.#queue = this.#queue.then(() => this.#append(this.#mask(text)));
+  #write(text: string): Promise<void> {
+    this.#queue = this.#queue.then(() => this.#append(text));
     return this.#queue;
-  }
-
-  #mask(text: string): string {
-    return this.#secrets.reduce((masking, secret) => masking.replaceAll(secret, '[redacted]'), text);
   }
 
   async #append(text: string): Promise<void> {
