@@ -3,7 +3,7 @@ import type { DeployInput } from '../../activities/types.ts';
 import { lockHolder, parseEnvironmentName, parseTaskName } from '../../src/core/model/ids.ts';
 import type { Digest, RunId } from '../../src/core/model/ids.ts';
 import type { Release } from '../../src/ports/store.ts';
-import { call, findTask, push, resolveRun, thingy } from './activity-room.ts';
+import { call, findTask, push, readLog, resolveRun, thingy } from './activity-room.ts';
 import type { ActivityRoom } from './activity-room.ts';
 
 export const staging = parseEnvironmentName('staging');
@@ -63,6 +63,6 @@ export function running(room: ActivityRoom): readonly number[] {
   return [...room.target.running.values()].map(({ release }) => release);
 }
 
-export function logOf(room: ActivityRoom, input: DeployInput): string {
-  return room.logs.text({ run: input.run, task: input.task.name, attempt: input.attempt });
+export function logOf(room: ActivityRoom, input: DeployInput): Promise<string> {
+  return readLog(room, { run: input.run, task: input.task.name, attempt: input.attempt });
 }

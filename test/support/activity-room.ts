@@ -1,4 +1,4 @@
-// A worker's activities over fakes and the real SQLite store, one run of one commit, and deaths at chosen moments.
+// A worker's activities over real stores, logs and git, with jobs, releases and tokens that the test plays, and deaths at chosen moments.
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,14 +10,18 @@ import type { ActivityDependencies, ActivityLimits } from '../../activities/depe
 import type { Activities, ResolveResult } from '../../activities/types.ts';
 import { parseApplicationName, parseDigest, parseSha } from '../../src/core/model/ids.ts';
 import type { RunId, Sha } from '../../src/core/model/ids.ts';
+import { createFolderBlobStore } from '../../src/adapters/blob/folder/folder-blob-store.ts';
+import { createFolderLogStore } from '../../src/adapters/log/folder/folder-log-store.ts';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 import { createStore } from '../../src/adapters/store/store.ts';
+import { createRunEngine } from '../../src/adapters/temporal/engine.ts';
+import type { BlobStore } from '../../src/ports/blob-store.ts';
+import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
-import { FakeEngine } from './fake-engine.ts';
+import { openGitPlace, serveGit } from '../integration/contracts/git-builders.ts';
+import type { GitPlace } from '../integration/contracts/git-builders.ts';
 import { FakeExecutor } from './fake-executor.ts';
-import { FakeGit } from './fake-git.ts';
-import { FakeBlobStore, FakeLogStore } from './fake-stores.ts';
 import { FakeTarget } from './fake-target.ts';
 import { FakeTrustProvider } from './fake-trust-provider.ts';
 
@@ -25,85 +29,100 @@ export const thingy = parseApplicationName('thingy');
 
 export interface ActivityRoom {
   readonly store: Store;
-  readonly blobs: FakeBlobStore;
-  readonly logs: FakeLogStore;
-  readonly git: FakeGit;
+  readonly blobs: BlobStore;
+  readonly logs: LogStore;
+  readonly gitPlace: GitPlace;
+  /** What was pushed, oldest first. */
+  readonly commits: Sha[];
   readonly executor: FakeExecutor;
   readonly target: FakeTarget;
   readonly trustProvider: FakeTrustProvider;
-  readonly engine: FakeEngine;
   readonly dependencies: ActivityDependencies;
   /** Log of the worker, as JSON lines. */
   readonly workerLog: string[];
+  /** The logs as another worker has them. */
+  openLogs(): LogStore;
   close(): Promise<void>;
 }
 
 const limits: Partial<ActivityLimits> = { heartbeatEveryMs: 20, stopGraceMs: 500, healthTimeoutMs: 2_000, drainMs: 0 };
 
-export async function makeActivityRoom(
-  options: { readonly limits?: Partial<ActivityLimits>; readonly isLocal?: boolean } = {},
-): Promise<ActivityRoom> {
+export async function makeActivityRoom(options: { readonly isLocal?: boolean } = {}): Promise<ActivityRoom> {
+  const { isLocal = true } = options;
   const folder = await mkdtemp(path.join(tmpdir(), 'loam-activities-'));
-  const key = new Uint8Array(32).fill(7);
-  let port = 20_000;
-  const store = await createStore({
-    file: path.join(folder, 'loam.db'),
-    secretBox: createSecretBox({ key }),
-    pickFrontPort: () => Promise.resolve((port += 1)),
-  });
-  const blobs = new FakeBlobStore();
-  const logs = new FakeLogStore(blobs, store.logs);
+  const store = await openStore(folder);
+  const blobs = createFolderBlobStore({ folder: path.join(folder, 'blobs') });
+  const openLogs = () => createFolderLogStore({ folder: path.join(folder, 'logs'), positions: store.logs, blobs });
+  const logs = openLogs();
+  const gitPlace = await openGitPlace();
+  const server = isLocal ? undefined : await serveGit(gitPlace.remote, 'old');
+  // Only locks ask the engine: test/integration/temporal has them with a server.
+  const engine = createRunEngine({ address: '127.0.0.1:1', namespace: 'loam' });
   const executor = new FakeExecutor();
-  const fakes = {
-    git: new FakeGit(),
-    target: new FakeTarget(),
-    trustProvider: new FakeTrustProvider(),
-    engine: new FakeEngine(),
-  };
+  const fakes = { executor, target: new FakeTarget(), trustProvider: new FakeTrustProvider() };
   const workerLog: string[] = [];
   const log = (fields: object, message: string) => void workerLog.push(JSON.stringify({ ...fields, message }));
   const dependencies: ActivityDependencies = {
     ...fakes,
+    git: gitPlace.git,
+    engine,
     store,
     blobs,
     logs,
-    executor,
     logger: { debug: log, info: log, warn: log, error: log },
     hostId: 'host-1',
     openFile: (file) => executor.openFile(file),
-    limits: { ...limits, ...options.limits },
+    limits,
   };
-  await store.applications.add(
-    {
-      name: thingy,
-      repositoryUrl: '/repositories/thingy.git',
-      local: options.isLocal ?? true,
-      branches: [],
-      trigger: 'trigger-1',
-    },
-    new Secret('trigger-secret'),
-  );
+  const repositoryUrl = server?.url ?? gitPlace.remote;
+  const application = { name: thingy, repositoryUrl, local: isLocal, branches: [], trigger: 'trigger-1' };
+  await store.applications.add(application, new Secret('trigger-secret'));
   return {
     ...fakes,
     store,
     blobs,
     logs,
-    executor,
+    gitPlace,
+    commits: [],
     dependencies,
     workerLog,
+    openLogs,
     async close() {
+      await engine.close();
+      await server?.close();
+      await gitPlace.close();
       await store.close();
-      await rm(folder, { recursive: true });
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
+function openStore(folder: string): Promise<Store> {
+  let port = 20_000;
+  return createStore({
+    file: path.join(folder, 'loam.db'),
+    secretBox: createSecretBox({ key: new Uint8Array(32).fill(7) }),
+    pickFrontPort: () => Promise.resolve((port += 1)),
+  });
+}
+
+/** All that stands in the log of an attempt. */
+export async function readLog({ logs }: Pick<ActivityRoom, 'logs'>, key: LogKey): Promise<string> {
+  const { bytes } = await logs.read(key, 0, 1_000_000);
+  return new TextDecoder().decode(bytes);
+}
+
+/** From now on the repository cannot be reached; its mirror stays. */
+export function loseRemote({ gitPlace }: Pick<ActivityRoom, 'gitPlace'>): Promise<void> {
+  return rm(gitPlace.remote, { recursive: true });
+}
+
 /** A commit with this plan, pushed: the run waits for `resolve`. */
 export async function push(room: ActivityRoom, plan: string | undefined, ref = 'refs/heads/main'): Promise<RunId> {
-  const before = room.git.commits.at(-1)?.sha;
-  const sha = shaOf(`commit ${room.git.commits.length}`);
+  const before = room.commits.at(-1);
   const files = plan === undefined ? {} : { 'loam.yaml': plan };
-  room.git.commits.push({ sha, subject: `change ${room.git.commits.length}`, author: 'A. Author', files });
+  const sha = await room.gitPlace.push(files, `change ${room.commits.length}`);
+  room.commits.push(sha);
   const answer = await room.store.deliveries.receive({
     application: thingy,
     source: 'manual',

@@ -1,4 +1,5 @@
 // I4, I5, I7 of activities/deploy-stack.ts, deploy-admission.ts, release-config.ts, release-health.ts
+import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeployInput } from '../../../activities/types.ts';
 import { parseTaskName } from '../../../src/core/model/ids.ts';
@@ -29,7 +30,7 @@ describe('deploy_stack', () => {
     expect(spec?.env).toMatchObject({ GREETING: 'hello 1', PLACE: 'registered', EXTRA: 'secret:looks like one' });
     expect(spec).toMatchObject({ start: 'node server.mjs', health: '/health', replicas: 1 });
     const image = (await room.store.releases.get(thingy, staging, 1))?.image;
-    expect(spec?.artifact).toBe(`/blobs/${String(image)}`);
+    expect(spec?.artifact).toBe(await room.blobs.file(image as Digest));
   });
 });
 
@@ -107,7 +108,7 @@ describe('deploy_stack refuses', () => {
   it('an artifact that is gone', async () => {
     const input = await prepareDeploy(room, '1');
     const image = await room.store.tasks.output(input.run, { task: build, key: 'digest' });
-    room.blobs.blobs.delete(image as Digest);
+    await rm(await room.blobs.file(image as Digest));
 
     expect(await call(room, 'deploy_stack', input)).toMatchObject({ status: 'failed', code: 'blob-missing' });
   });
@@ -126,7 +127,7 @@ describe('deploy_stack with a trust', () => {
 
     expect(room.target.specs[0]?.trustToken?.reveal()).toBe('canary-token-1');
     expect(JSON.stringify(room.target.specs)).not.toContain('canary');
-    expect(logOf(room, input) + room.workerLog.join('\n')).not.toContain('canary');
+    expect((await logOf(room, input)) + room.workerLog.join('\n')).not.toContain('canary');
   });
 
   it('takes no token of a trust that was withdrawn, however long it lives, and asks the provider again', async () => {
@@ -161,6 +162,6 @@ describe('deploy_stack with a trust', () => {
 
     const outcome = await call(room, 'deploy_stack', input);
 
-    expect(logOf(room, input) + JSON.stringify(outcome)).not.toContain('canary');
+    expect((await logOf(room, input)) + JSON.stringify(outcome)).not.toContain('canary');
   });
 });

@@ -29,7 +29,7 @@ describe('deploy_stack', () => {
     expect(await recorded(room)).toBe(2);
     const url = await room.store.tasks.output(second.run, { task: second.task.name, key: 'url' });
     expect(url).toBe('http://front/staging');
-    expect(logOf(room, second)).toContain('release 2 is live');
+    expect(await logOf(room, second)).toContain('release 2 is live');
   });
 
   it('answers the stored outcome when it is called again (I2)', async () => {
@@ -53,7 +53,7 @@ describe('deploy_stack', () => {
     expect(outcome).toMatchObject({ status: 'failed', code: 'deploy-unhealthy' });
     expect(outcome.reason).toContain('GET /health answered 500');
     expect(outcome.reason).toContain('release 1 still serves');
-    expect(logOf(room, second)).toContain('| at line 3');
+    expect(await logOf(room, second)).toContain('| at line 3');
     expect(await serving(room)).toBe(1);
     expect(await recorded(room)).toBe(1);
     expect(running(room)).toEqual([1]);

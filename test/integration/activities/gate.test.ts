@@ -115,8 +115,8 @@ describe('open_gate', () => {
     expect(preview).toMatchObject({
       application: 'thingy',
       fromRelease: 1,
-      fromCommit: room.git.commits[0]?.sha,
-      toCommit: room.git.commits[2]?.sha,
+      fromCommit: room.commits[0],
+      toCommit: room.commits[2],
       moreCommits: false,
       configAdded: ['C'],
       configRemoved: ['A'],
@@ -220,30 +220,6 @@ describe('record and finish', () => {
     expect((await room.store.runs.get(run))?.status).toBe('cancelled');
     expect((await room.store.gates.get(run, approve))?.status).toBe('cancelled');
     expect((await room.executor.list()).map((key) => key.run)).toEqual([other]);
-  });
-});
-
-describe('locks', () => {
-  it('carry questions to the engine, and keep one fence per holder that only grows (I3)', async () => {
-    const { run } = await prepareGate('{A: x}');
-    const first = { application: thingy, environment: production, holder: lockHolder(run, build, 1) };
-    const second = { ...first, holder: lockHolder(run, build, 2) };
-    room.engine.open.add(`run/${run}`);
-
-    const answer = await call(room, 'acquireLock', { ...first, ask: 1 });
-    const fences = [
-      await call(room, 'takeFence', first),
-      await call(room, 'takeFence', first),
-      await call(room, 'takeFence', second),
-    ];
-
-    expect(answer).toMatchObject({ type: 'granted' });
-    expect(fences).toEqual([1, 1, 2]);
-    expect(await call(room, 'isHolderOpen', first)).toBe(true);
-    expect(await call(room, 'isHolderOpen', { holder: 'run/thingy/99/build#1' })).toBe(false);
-    expect(await call(room, 'readLockPolicy', first)).toBe('queue');
-    await call(room, 'releaseLock', first);
-    expect(room.engine.calls.at(-1)).toBe(`release ${first.holder}`);
   });
 });
 

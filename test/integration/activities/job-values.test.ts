@@ -4,7 +4,7 @@ import type { TaskInput } from '../../../activities/types.ts';
 import type { BuildImageTask, RepoJobTask } from '../../../src/core/graph/graph.ts';
 import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
 import { Secret } from '../../../src/ports/secret.ts';
-import { call, findTask, makeActivityRoom, push, resolveRun, thingy } from '../../support/activity-room.ts';
+import { call, findTask, makeActivityRoom, push, readLog, resolveRun, thingy } from '../../support/activity-room.ts';
 import type { ActivityRoom, Ready } from '../../support/activity-room.ts';
 import type { FakeExecutor } from '../../support/fake-executor.ts';
 
@@ -40,8 +40,8 @@ function keyOf(input: TaskInput<RepoJobTask | BuildImageTask>) {
   return { run: input.run, task: input.task.name, attempt: input.attempt };
 }
 
-function logOf(input: TaskInput<RepoJobTask | BuildImageTask>): string {
-  return room.logs.text(keyOf(input));
+function logOf(input: TaskInput<RepoJobTask | BuildImageTask>): Promise<string> {
+  return readLog(room, keyOf(input));
 }
 
 describe('repo_job that reads outputs and secrets', () => {
@@ -78,8 +78,8 @@ describe('repo_job that reads outputs and secrets', () => {
     expect(seen()?.env['KEY']).toBeUndefined();
     expect(seen()?.secrets['KEY']?.reveal()).toBe('canary-secret');
     expect(seen()?.sockets).toEqual([{ port, path: `/front/${port}.sock` }]);
-    expect(logOf(smoke)).toMatch(/^key is .*!\n$/);
-    expect(logOf(smoke) + room.workerLog.join('')).not.toContain('canary');
+    expect(await logOf(smoke)).toMatch(/^key is .*!\n$/);
+    expect((await logOf(smoke)) + room.workerLog.join('')).not.toContain('canary');
   });
 
   it('sees no secret that belongs to one environment (I8)', async () => {
@@ -118,7 +118,7 @@ describe('build_image', () => {
     expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
     expect(await room.store.tasks.output(build.run, { task: build.task.name, key: 'digest' })).toBe(digest);
     expect(await room.store.tasks.output(build.run, { task: build.task.name, key: '' })).toBe(digest);
-    expect(logOf(build)).toContain(`artifact ${digest} (11 bytes)`);
+    expect(await logOf(build)).toContain(`artifact ${digest} (11 bytes)`);
     expect(seen()?.cmd).toMatch(/^sh -c '.*' \|\| exit \$\?\nLC_ALL=C exec tar /);
   });
 

@@ -2,7 +2,6 @@
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskInput } from '../../../activities/types.ts';
-import { DomainError } from '../../../src/core/errors.ts';
 import type { BuildImageTask, RepoJobTask } from '../../../src/core/graph/graph.ts';
 import {
   call,
@@ -11,6 +10,7 @@ import {
   makeActivityRoom,
   makeEnvironment,
   push,
+  readLog,
   resolveRun,
   waitFor,
 } from '../../support/activity-room.ts';
@@ -49,8 +49,8 @@ function keyOf(input: TaskInput<RepoJobTask | BuildImageTask>) {
   return { run: input.run, task: input.task.name, attempt: input.attempt };
 }
 
-function logOf(input: TaskInput<RepoJobTask | BuildImageTask>): string {
-  return room.logs.text(keyOf(input));
+function logOf(input: TaskInput<RepoJobTask | BuildImageTask>): Promise<string> {
+  return readLog(room, keyOf(input));
 }
 
 async function started(): Promise<void> {
@@ -71,7 +71,7 @@ describe('repo_job', () => {
     room.executor.end(keyOf(test), { type: 'exited', exitCode: 0 });
 
     expect(await job).toEqual({ status: 'succeeded', exitCode: 0 });
-    expect(logOf(test)).toBe('one\ntwo\n');
+    expect(await logOf(test)).toBe('one\ntwo\n');
     expect(room.executor.jobs.size).toBe(0);
     expect((await room.logs.read(keyOf(test), 0, 100)).ended).toBe(true);
   });
@@ -123,7 +123,7 @@ describe('repo_job', () => {
     const first = call(room, 'repo_job', test, environment);
     await started();
     room.executor.write(keyOf(test), 'one\ntw');
-    await waitFor('the first output is stored', () => logOf(test) !== '');
+    await waitFor('the first output is stored', async () => (await logOf(test)) !== '');
     await stopWorker(first, environment);
     room.executor.write(keyOf(test), 'o\nthree\n');
     room.executor.end(keyOf(test), { type: 'exited', exitCode: 0 });
@@ -131,7 +131,7 @@ describe('repo_job', () => {
     const outcome = await call(room, 'repo_job', test);
 
     expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
-    expect(logOf(test)).toBe('one\ntwo\nthree\n');
+    expect(await logOf(test)).toBe('one\ntwo\nthree\n');
     expect(await room.store.tasks.attempt(keyOf(test))).toMatchObject({ owner: 2, status: 'succeeded' });
   });
 
@@ -161,35 +161,32 @@ describe('repo_job', () => {
 
     expect(outcome).toEqual({ status: 'succeeded', exitCode: 0 });
     expect(made).toBe(1);
-    expect(logOf(test)).toBe('one\ntwo\n');
+    expect(await logOf(test)).toBe('one\ntwo\n');
   });
 
   it('gives the log to the worker that took it over, and drops what a stale one still says (I2)', async () => {
-    room.executor.onStart = (job) => {
-      job.output = new TextEncoder().encode('one\n');
-      job.end = { type: 'exited', exitCode: 0 };
-    };
-    const ahead = {
-      dependencies: {
-        ...room.dependencies,
-        logs: Object.assign(Object.create(room.logs) as typeof room.logs, {
-          position: () => Promise.resolve({ source: 0, stored: 0 }),
-          append: () => Promise.reject(new DomainError('fence-stale', 'another writer went on')),
-        }),
-      },
-    };
+    const stale = call(room, 'repo_job', test);
+    await started();
+    room.executor.write(keyOf(test), 'one\n');
+    await waitFor('the output is stored', async () => (await logOf(test)) === 'one\n');
+    const logs = room.openLogs();
+    const text = new TextEncoder().encode('two\n');
+    await logs.append(keyOf(test), { from: 4, nextSource: 8, text });
 
-    await expect(call(ahead, 'repo_job', test)).rejects.toMatchObject({ type: 'host-lost', nonRetryable: false });
+    room.executor.write(keyOf(test), 'two\n');
+    room.executor.end(keyOf(test), { type: 'exited', exitCode: 0 });
 
-    expect(await call(room, 'repo_job', test)).toMatchObject({ status: 'succeeded' });
-    expect(logOf(test)).toBe('one\n');
+    await expect(stale).rejects.toMatchObject({ type: 'host-lost', nonRetryable: false });
+    const other = { dependencies: { ...room.dependencies, logs } };
+    expect(await call(other, 'repo_job', test)).toMatchObject({ status: 'succeeded' });
+    expect(await logOf(test)).toBe('one\ntwo\n');
   });
 
   it('starts a lost job again in the same attempt, and its log goes on (I2)', async () => {
     const job = call(room, 'repo_job', test);
     await started();
     room.executor.write(keyOf(test), 'one\n');
-    await waitFor('the output is stored', () => logOf(test) === 'one\n');
+    await waitFor('the output is stored', async () => (await logOf(test)) === 'one\n');
     room.executor.onStart = (second) => {
       second.output = new TextEncoder().encode('one\ntwo\n');
       second.end = { type: 'exited', exitCode: 0 };
@@ -197,7 +194,7 @@ describe('repo_job', () => {
     room.executor.end(keyOf(test), { type: 'lost' });
 
     expect(await job).toMatchObject({ status: 'succeeded' });
-    expect(logOf(test)).toBe('one\nloam: the sandbox of the job is gone; the job is started again\none\ntwo\n');
+    expect(await logOf(test)).toBe('one\nloam: the sandbox of the job is gone; the job is started again\none\ntwo\n');
   });
 
   it('goes on in the output of the second sandbox when the worker dies once more (I2)', async () => {
@@ -205,20 +202,20 @@ describe('repo_job', () => {
     const first = call(room, 'repo_job', test, environment);
     await started();
     room.executor.write(keyOf(test), 'one\n');
-    await waitFor('the output is stored', () => logOf(test) === 'one\n');
+    await waitFor('the output is stored', async () => (await logOf(test)) === 'one\n');
     await stopWorker(first, environment);
     await room.executor.remove(keyOf(test));
     const again = makeEnvironment();
     const second = call(room, 'repo_job', test, again);
     await started();
     room.executor.write(keyOf(test), 'ONE\n');
-    await waitFor('the output is stored', () => logOf(test).endsWith('ONE\n'));
+    await waitFor('the output is stored', async () => (await logOf(test)).endsWith('ONE\n'));
     await stopWorker(second, again);
     room.executor.write(keyOf(test), 'TWO\n');
     room.executor.end(keyOf(test), { type: 'exited', exitCode: 0 });
 
     expect(await call(room, 'repo_job', test)).toMatchObject({ status: 'succeeded' });
-    expect(logOf(test)).toMatch(/^one\nloam: .*\nONE\nTWO\n$/);
+    expect(await logOf(test)).toMatch(/^one\nloam: .*\nONE\nTWO\n$/);
   });
 
   it('gives up a job that loses its sandbox again and again', async () => {
@@ -253,7 +250,7 @@ describe('repo_job', () => {
 
     expect(await job).toMatchObject({ status: 'cancelled' });
     expect(room.executor.stopped).toEqual([keyOf(test)]);
-    expect(logOf(test)).toContain('one\n');
+    expect(await logOf(test)).toContain('one\n');
     expect(room.executor.jobs.size).toBe(0);
   });
 
@@ -264,7 +261,7 @@ describe('repo_job', () => {
 
     await call(weak, 'repo_job', test);
 
-    expect(logOf(test)).toBe("loam: egress uses the host's network\n");
+    expect(await logOf(test)).toBe("loam: egress uses the host's network\n");
   });
 
   it('heartbeats at once and goes on beating', async () => {

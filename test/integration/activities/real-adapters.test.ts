@@ -16,6 +16,8 @@ import { createSecretBox } from '../../../src/adapters/secret/secret-box.ts';
 import { createStore } from '../../../src/adapters/store/store.ts';
 import { createProcessTarget } from '../../../src/adapters/target/process/process-target.ts';
 import type { ProcessTarget } from '../../../src/adapters/target/process/process-target.ts';
+import { createRunEngine } from '../../../src/adapters/temporal/engine.ts';
+import type { OpenRunEngine } from '../../../src/adapters/temporal/engine.ts';
 import { freePort } from '../../../src/adapters/temporal/port.ts';
 import { lockHolder, parseDigest, parseEnvironmentName, parseSha, parseTaskName } from '../../../src/core/model/ids.ts';
 import type { RunId } from '../../../src/core/model/ids.ts';
@@ -23,7 +25,6 @@ import { Secret } from '../../../src/ports/secret.ts';
 import type { Store } from '../../../src/ports/store.ts';
 import { call, findTask, makeEnvironment, thingy, waitFor } from '../../support/activity-room.ts';
 import type { Ready } from '../../support/activity-room.ts';
-import { FakeEngine } from '../../support/fake-engine.ts';
 import { FakeTrustProvider } from '../../support/fake-trust-provider.ts';
 import { findBubblewrap } from '../contracts/process-target-subject.ts';
 
@@ -36,6 +37,7 @@ let folder: string;
 let repository: string;
 let store: Store;
 let target: ProcessTarget;
+let engine: OpenRunEngine;
 let room: { readonly dependencies: ActivityDependencies };
 
 beforeAll(async () => {
@@ -63,6 +65,7 @@ beforeAll(async () => {
     logger,
   });
   store = await createStore({ file: path.join(data, 'loam.db'), secretBox, pickFrontPort: freePort });
+  engine = createRunEngine({ address: '127.0.0.1:1', namespace: 'loam' }); // nothing here asks it
   const blobs = createFolderBlobStore({ folder: path.join(data, 'blobs') });
   const dependencies: ActivityDependencies = {
     store,
@@ -72,7 +75,7 @@ beforeAll(async () => {
     executor,
     target,
     trustProvider: new FakeTrustProvider(),
-    engine: new FakeEngine(),
+    engine,
     logger,
     hostId: 'host-1',
     openFile: (file) => createReadStream(file),
@@ -85,6 +88,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await target.down();
+  await engine.close();
   await store.close();
   await rm(folder, { recursive: true, force: true });
 });

@@ -1,7 +1,15 @@
 // I4, I9, I10 of activities/resolve.ts and resolve-environments.ts
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
-import { call, dyingRoom, makeActivityRoom, push, resolveRun, thingy } from '../../support/activity-room.ts';
+import {
+  call,
+  dyingRoom,
+  loseRemote,
+  makeActivityRoom,
+  push,
+  resolveRun,
+  thingy,
+} from '../../support/activity-room.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
 
 const staging = parseEnvironmentName('staging');
@@ -52,7 +60,7 @@ describe('resolve', () => {
 
     await expect(call(dying, 'resolve', { run })).rejects.toThrow();
     const first = await resolveRun(room, run);
-    room.git.isReachable = false;
+    await loseRemote(room);
     const second = await resolveRun(room, run);
 
     expect(second).toEqual(first);
@@ -146,7 +154,7 @@ describe('resolve', () => {
 
   it('tries again while the repository cannot be reached', async () => {
     const run = await push(room, plan);
-    room.git.isReachable = false;
+    await loseRemote(room);
 
     await expect(call(room, 'resolve', { run })).rejects.toMatchObject({
       type: 'git-unavailable',
@@ -161,7 +169,7 @@ describe('resolve', () => {
     await endTask(run, 'build', 'failed');
     await call(room, 'finish', { run, status: 'failed', records: [] });
     const { id } = await room.store.runs.newRound(run, []);
-    room.git.isReachable = false;
+    await loseRemote(room);
 
     const second = await resolveRun(room, id);
 

@@ -10,12 +10,15 @@ import {
   parseTaskName,
 } from '../../../src/core/model/ids.ts';
 import type { Decision } from '../../../src/core/gate/gate.ts';
-import type { RunEngine } from '../../../src/ports/run-engine.ts';
+import type { LockRequest, RunEngine } from '../../../src/ports/run-engine.ts';
 import type { RunRow } from '../../../src/ports/store.ts';
 import { acquire, decide, release } from '../../../workflows/messages.ts';
+import { call, makeActivityRoom, thingy } from '../../support/activity-room.ts';
 import { makeRunRow } from '../../support/run-rows.ts';
 import { startStandIn } from '../../support/stand-in-worker.ts';
 import type { StandIn } from '../../support/stand-in-worker.ts';
+
+const production = parseEnvironmentName(`p${randomUUID().slice(0, 8)}`);
 
 let standIn: StandIn;
 let client: Client;
@@ -178,5 +181,42 @@ describe('run engine', () => {
     await expect(lost.startRun(freshRow())).rejects.toMatchObject({ code: 'temporal-unavailable' });
 
     await lost.close();
+  });
+});
+
+describe('the lock activities', () => {
+  it('carry questions to the engine, and keep one fence per holder that only grows (I3)', async () => {
+    const room = await makeActivityRoom();
+    try {
+      const worker = { dependencies: { ...room.dependencies, engine } };
+      const [open, unknown] = [freshRow(), freshRow()];
+      await engine.startRun(open);
+      await room.store.environments.put(thingy, production, { target: 'process' });
+      const place = { application: thingy, environment: production };
+      const [first, second] = [1, 2].map((attempt) => {
+        return { ...place, holder: lockHolder(open.id, parseTaskName('deploy'), attempt) };
+      }) as [LockRequest, LockRequest];
+
+      const granted = await call(worker, 'acquireLock', { ...first, ask: 1 });
+      const waiting = await call(worker, 'acquireLock', { ...second, ask: 1 });
+      const fences = [
+        await call(worker, 'takeFence', first),
+        await call(worker, 'takeFence', first),
+        await call(worker, 'takeFence', second),
+      ];
+
+      expect(granted).toMatchObject({ type: 'granted' });
+      expect(waiting).toMatchObject({ type: 'waiting', holder: first.holder });
+      expect(fences).toEqual([1, 1, 2]);
+      expect(await call(worker, 'isHolderOpen', first)).toBe(true);
+      const nobody = lockHolder(unknown.id, parseTaskName('deploy'), 1);
+      expect(await call(worker, 'isHolderOpen', { holder: nobody })).toBe(false);
+      expect(await call(worker, 'readLockPolicy', first)).toBe('queue');
+      await call(worker, 'releaseLock', first);
+      expect(await call(worker, 'acquireLock', { ...second, ask: 2 })).toMatchObject({ type: 'granted' });
+      await call(worker, 'releaseLock', second);
+    } finally {
+      await room.close();
+    }
   });
 });
