@@ -7,7 +7,7 @@ import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { CanarySearch, watchCommandLines } from '../support/canaries.ts';
-import { createLoam, createWorkingCopy } from '../support/loam.ts';
+import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
 import type { Loam, ProgramResult } from '../support/loam.ts';
 import { addApplication, curl, decide, readLog, statuses, urlOf, waitForEnd, waitForGate } from '../support/runs.ts';
 import type { Run } from '../support/runs.ts';
@@ -61,7 +61,10 @@ beforeAll(async () => {
   const copy = await createWorkingCopy(loam, repositoryUrl, files);
   pushes.push(await copy.push('Tell everything'));
   await waitForGate(loam, 'secretive/1');
-  await searchTemporal(); // with a keeper that heartbeats
+  await waitFor('the heartbeat of the keeper', async () => {
+    await searchTemporal();
+    return new Set(found.leaks.map(({ canary }) => canary)).size === 2;
+  });
   await decide(loam, 'secretive/1', 'approve', 'approved', made.token);
   good = await waitForEnd(loam, 'secretive/1');
   await copy.write('server.mjs', server(false));
@@ -189,7 +192,6 @@ describe('a run that uses every kind of secret', () => {
     const events = await searchTemporal();
 
     expect(events).toBeGreaterThan(60);
-    expect(new Set(found.leaks.map(({ canary }) => canary))).toEqual(new Set(['input', 'heartbeat']));
     expect(search.leaks).toEqual([]);
     expect(literals.leaks).toEqual([]);
   });
