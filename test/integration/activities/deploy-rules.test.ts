@@ -29,8 +29,8 @@ describe('deploy_stack', () => {
     const spec = room.target.specs.at(-1);
     expect(spec?.env).toMatchObject({ GREETING: 'hello 1', PLACE: 'registered', EXTRA: 'secret:looks like one' });
     expect(spec).toMatchObject({ start: 'node server.mjs', health: '/health', replicas: 1 });
-    const image = (await room.store.releases.get(thingy, staging, 1))?.image;
-    expect(spec?.artifact).toBe(await room.blobs.file(image as Digest));
+    const release = await room.store.releases.get(thingy, staging, 1);
+    expect(spec?.artifact).toBe(release && (await room.blobs.file(release.image)));
   });
 });
 
