@@ -28,7 +28,7 @@ export const errorKinds = {
   'environment-unregistered': kind(422, 'The environment is not registered'),
   'executor-unavailable': kind(503, 'The executor is not available', true),
   'fence-stale': kind(409, 'Another deploy holds the environment'),
-  'forbidden': kind(403, 'The role does not allow this'),
+  forbidden: kind(403, 'The role does not allow this'),
   'gate-closed': kind(409, 'The gate is not open'),
   'gate-expired': kind(409, 'The gate expired'),
   'gate-unknown': kind(404, 'No such gate'),
@@ -37,7 +37,7 @@ export const errorKinds = {
   'host-lost': kind(503, 'The host of the sandbox is gone', true),
   'input-invalid': kind(422, 'The request is not valid'),
   'input-too-large': kind(413, 'The input is too large'),
-  'internal': kind(500, 'Something went wrong inside Loam'),
+  internal: kind(500, 'Something went wrong inside Loam'),
   'job-lost': kind(503, 'The sandbox of the job is gone'),
   'job-timed-out': kind(422, 'The job took longer than its timeout'),
   'lock-unavailable': kind(503, 'The lock of the environment cannot be reached', true),
@@ -49,7 +49,7 @@ export const errorKinds = {
   'payload-too-large': kind(500, 'A message between workflow and activity is too large'),
   'plan-invalid': kind(422, 'The plan is not valid'),
   'plan-missing': kind(422, 'The commit has no loam.yaml'),
-  'rejected': kind(409, 'A person rejected the gate'),
+  rejected: kind(409, 'A person rejected the gate'),
   'run-ended': kind(409, 'The run has ended already'),
   'run-not-ended': kind(409, 'The run has not ended yet'),
   'run-unknown': kind(404, 'No such run'),
@@ -65,7 +65,7 @@ export const errorKinds = {
   'trust-failed': kind(503, 'The trust provider gave no token', true),
   'trust-revoked': kind(409, 'The trust was revoked'),
   'trust-unknown': kind(404, 'No such trust'),
-  'unauthenticated': kind(401, 'A valid token is missing'),
+  unauthenticated: kind(401, 'A valid token is missing'),
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorKinds;

@@ -57,7 +57,12 @@ export function parseEnvironmentName(text: string): EnvironmentName {
 }
 
 export function parseTaskName(text: string): TaskName {
-  return parse(text, isTaskName, 'the name of a task', 'letters, digits, hyphens and underscores, at most 60, beginning with a letter');
+  return parse(
+    text,
+    isTaskName,
+    'the name of a task',
+    'letters, digits, hyphens and underscores, at most 60, beginning with a letter',
+  );
 }
 
 export function parseSha(text: string): Sha {
@@ -87,9 +92,16 @@ export function parseRunId(text: string): RunReference {
   const match = runPattern.exec(text);
   const [, application, number, round] = match ?? [];
   if (application === undefined || number === undefined || round === '1') {
-    throw new DomainError('input-invalid', `"${text.slice(0, 80)}" is not a run: write it as application/number, such as thingy/12`);
+    throw new DomainError(
+      'input-invalid',
+      `"${text.slice(0, 80)}" is not a run: write it as application/number, such as thingy/12`,
+    );
   }
-  return { application: application as ApplicationName, number: Number(number), round: round === undefined ? 1 : Number(round) };
+  return {
+    application: application as ApplicationName,
+    number: Number(number),
+    round: round === undefined ? 1 : Number(round),
+  };
 }
 
 /** The id of a run's workflow; speaking, since Temporal's list of workflows shows little else. */

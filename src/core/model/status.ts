@@ -1,7 +1,16 @@
 import type { ErrorCode } from '../errors.ts';
 
 /** The same words in database, API, logs and workflow. `waiting`: for a lock. `paused`: for a person. */
-export const taskStatuses = ['pending', 'waiting', 'running', 'paused', 'succeeded', 'failed', 'cancelled', 'skipped'] as const;
+export const taskStatuses = [
+  'pending',
+  'waiting',
+  'running',
+  'paused',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const;
 export type TaskStatus = (typeof taskStatuses)[number];
 
 /** A run is `pending` until its workflow runs, `paused` while all that is left waits for a person. `skipped`: its plan's filters did not match. */
