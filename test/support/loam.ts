@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -24,7 +24,7 @@ export interface Loam {
   interrupt(): Promise<void>;
   /** kill -9 of a process by its name (`worker`, `api`, `up`), found by its record. Resolves when it is gone. */
   kill(name: 'worker' | 'api' | 'up' | 'front' | 'temporal'): Promise<void>;
-  /** Ends everything, applications too, and deletes the folder. */
+  /** Ends everything, applications too, and deletes the folder. Twice is fine. */
   destroy(): Promise<void>;
   cli(args: readonly string[], options?: { readonly input?: string }): Promise<ProgramResult>;
   /** As `cli` with `--json`, parsed; throws when it fails. */
@@ -146,6 +146,7 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
       return { status: response.status, body: text === '' ? undefined : (JSON.parse(text) as unknown) };
     },
     async destroy() {
+      if (!existsSync(folder)) return;
       await interrupt();
       await cli(['down', '--apps']);
       await rm(folder, { recursive: true, force: true });
@@ -237,19 +238,6 @@ export async function createWorkingCopy(
   };
   if (files !== 'thingy') for (const [file, text] of Object.entries(files)) await copy.write(file, text);
   return copy;
-}
-
-/** A ledger of side effects outside Loam: jobs append lines through a server of the test, so that a job which ran twice is seen twice. */
-export function readLedger(file: string): readonly string[] {
-  return existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-    : [];
-}
-
-export function appendLedger(file: string, line: string): void {
-  appendFileSync(file, `${line}\n`);
 }
 
 /** Pids of processes whose environment or command line names the folder: what a test must not leave behind. */

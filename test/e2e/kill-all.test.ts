@@ -1,0 +1,114 @@
+// I1, I2, I4: everything dies at once, or ends in good order, and the next start goes on.
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { countedLines, countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
+import type { Ledger } from '../support/ledger.ts';
+import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
+import type { Loam, WorkingCopy } from '../support/loam.ts';
+import { addApplication, curl, decide, peekLog, readLog, urlOf, waitForEnd, waitForGate } from '../support/runs.ts';
+import { kill, killAll, suspend, waitForAnother } from '../support/victims.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+let ledger: Ledger;
+let loam: Loam;
+let gated: WorkingCopy;
+
+beforeAll(async () => {
+  ledger = await createLedger();
+  loam = await createLoam(ledger.env);
+  await loam.start();
+  const repositoryUrl = await addApplication(loam, 'gated', { place: { protected: true } });
+  gated = await createWorkingCopy(loam, repositoryUrl, servedFiles(ledger, 'gated', 'approve'));
+  for (const release of [1, 2, 3]) ledger.open(`gated ${String(release)}`);
+});
+
+afterAll(async () => {
+  await loam.destroy();
+  await ledger.close();
+});
+
+async function askAndServe(number: number, between: () => Promise<void>): Promise<void> {
+  const id = `gated/${String(number)}`;
+  await gated.push(`Ask ${String(number)}`);
+  await waitForGate(loam, id);
+
+  await between();
+  const ended = await waitForEnd(loam, id);
+
+  expect(ended.status).toBe('succeeded');
+  expect((await curl(await urlOf(loam, 'gated', 'place'))).text).toBe(`gated ${String(number)}`);
+  expect(ledger.count(`gated ${String(number)} starts`)).toBe(1);
+}
+
+async function approve(id: string): Promise<void> {
+  expect((await decide(loam, id, 'approve', 'approved')).status).toBeLessThan(300);
+}
+
+it('takes an approval after Ctrl-C and a new start (I4)', async () => {
+  await askAndServe(1, async () => {
+    await loam.interrupt();
+    await loam.start();
+    await approve('gated/1');
+  });
+});
+
+it('takes an approval after kill -9 of everything and a new start; what served serves again (I4)', async () => {
+  const url = await urlOf(loam, 'gated', 'place');
+  await askAndServe(2, async () => {
+    await killAll(loam);
+    await loam.start();
+    await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 1');
+    await approve('gated/2');
+  });
+});
+
+it('keeps an approval that is given while no worker runs (I4)', async () => {
+  await askAndServe(3, async () => {
+    const resume = suspend(loam, 'up');
+    const killed = await kill(loam, 'worker', '');
+    await approve('gated/3');
+    resume();
+    await waitForAnother(loam, 'worker', '', killed);
+  });
+});
+
+it('goes on with a job after kill -9 of everything: it runs once, its log is whole (I2)', async () => {
+  const copy = await createWorkingCopy(loam, await addApplication(loam, 'counting'), countingFiles(ledger));
+  const url = await urlOf(loam, 'gated', 'place');
+  const pushed = copy.push('Count');
+  const peek = (): Promise<string> => peekLog(loam, 'counting/1', 'count');
+  await ledger.waitForNote('counting/1 count begins');
+  await waitFor('some lines are stored', async () => (await peek()).includes('line 20\n'));
+
+  expect((await killAll(loam)).length).toBeGreaterThan(5);
+  await pushed;
+  await loam.start();
+  const stored = (await peek()).length;
+  await waitFor('the log goes on', async () => (await peek()).length > stored, 60_000);
+  ledger.open('counting/1 count');
+  const ended = await waitForEnd(loam, 'counting/1');
+
+  expect(ended.status).toBe('succeeded');
+  expect(ledger.count('counting/1 count begins')).toBe(1);
+  expect(withoutHead(await readLog(loam, 'counting/1', 'count'))).toBe(countedLines(ledger, 'counting/1 count'));
+  await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 3');
+});
+
+it('is found by a second start, which says so and leaves it alone', async () => {
+  const second = await run(process.execPath, ['src/main/up.ts', '--no-demo'], {
+    cwd: root,
+    env: { ...process.env, LOAM_DATA_DIR: loam.dataFolder },
+  });
+
+  expect(second.code).toBe(0);
+  expect(second.stdout).toContain(`Loam runs already on ${loam.dataFolder}`);
+  expect(second.stdout).toContain(loam.endpoint().apiUrl);
+  expect((await loam.api('GET', '/v1/runs')).status).toBe(200);
+});
+
+it('leaves no process behind when it is ended', async () => {
+  await loam.destroy();
+
+  expect(processesOf(loam.folder)).toEqual([]);
+});

@@ -1,0 +1,170 @@
+// I1: one run per push, however often it is told and whoever is down meanwhile.
+import { createHmac, randomUUID } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { z } from 'zod';
+import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
+import type { Loam, WorkingCopy } from '../support/loam.ts';
+import { addApplication, waitForEnd } from '../support/runs.ts';
+import { findVictim, kill, suspend, waitForAnother } from '../support/victims.ts';
+
+const Hook = z.object({ url: z.string(), trigger: z.string(), secret: z.string() });
+const Answer = z.object({ result: z.string(), run: z.string().nullable() });
+const plan = 'version: 1\nworkflow:\n  only: {type: repo_job, network: none, cmd: "true"}\n';
+
+let loam: Loam;
+
+beforeAll(async () => {
+  loam = await createLoam();
+  await loam.start();
+});
+
+afterAll(async () => {
+  await loam.destroy();
+});
+
+/** An application whose repository tells nobody of a push: the test does. */
+async function addSilent(name: string): Promise<WorkingCopy> {
+  const repositoryUrl = await addApplication(loam, name);
+  await run('git', ['config', 'core.hooksPath', '/dev/null'], { cwd: repositoryUrl });
+  return createWorkingCopy(loam, repositoryUrl, { 'loam.yaml': plan });
+}
+
+interface Delivery {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+const zeros = '0'.repeat(40);
+
+function generic(after: string, before = zeros): Delivery {
+  const push = { repository: 'silent', ref: 'refs/heads/main', before, after, pushed_at: new Date().toISOString() };
+  return {
+    headers: { 'x-loam-delivery': randomUUID() },
+    body: JSON.stringify({ ...push, message: 'Hi', author: 'A' }),
+  };
+}
+
+function github(after: string, before: string): Delivery {
+  const body = {
+    ref: 'refs/heads/main',
+    before,
+    after,
+    head_commit: { message: 'Hi', author: { name: 'A' } },
+    repository: { full_name: 'a/silent', pushed_at: Math.floor(Date.now() / 1000) },
+  };
+  const headers = { 'x-github-event': 'push', 'x-github-delivery': randomUUID() };
+  return { headers, body: JSON.stringify(body) };
+}
+
+async function deliver(application: string, { headers, body }: Delivery): Promise<z.infer<typeof Answer>> {
+  const text = await readFile(path.join(loam.dataFolder, 'hooks', `${application}.json`), 'utf8');
+  const { trigger, secret } = Hook.parse(JSON.parse(text));
+  const response = await fetch(`${loam.endpoint().apiUrl}/v1/triggers/${trigger}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
+      ...headers,
+    },
+    body,
+  });
+  const answer = await response.text();
+  if (!response.ok) throw new Error(`the delivery was answered ${String(response.status)}: ${answer}`);
+  return Answer.parse(JSON.parse(answer));
+}
+
+async function runsOf(application: string): Promise<readonly string[]> {
+  const { body } = await loam.api('GET', `/v1/runs?application=${application}`);
+  return z
+    .object({ runs: z.array(z.object({ id: z.string() })) })
+    .parse(body)
+    .runs.map(({ id }) => id);
+}
+
+it('makes one run of five redeliveries in a row and of two at the same moment, in both forms', async () => {
+  const copy = await addSilent('silent');
+  const first = await copy.push('One');
+  const second = await copy.push('Two');
+  const forms = [
+    { id: 'silent/1', delivery: generic(first.sha) },
+    { id: 'silent/2', delivery: github(second.sha, first.sha) },
+  ];
+
+  for (const { id, delivery } of forms) {
+    const atOnce = await Promise.all([deliver('silent', delivery), deliver('silent', delivery)]);
+    const inARow = [];
+    for (let count = 0; count < 5; count += 1) inARow.push(await deliver('silent', delivery));
+    const underAnotherId = await deliver('silent', {
+      ...delivery,
+      headers: { ...delivery.headers, ...anotherId(delivery) },
+    });
+
+    expect(atOnce.map(({ result }) => result).sort()).toEqual(['accepted', 'duplicate']);
+    expect(new Set([...inARow, underAnotherId].map(({ result }) => result))).toEqual(new Set(['duplicate']));
+    expect(new Set([...atOnce, ...inARow, underAnotherId].map((answer) => answer.run))).toEqual(new Set([id]));
+    expect((await waitForEnd(loam, id)).status).toBe('succeeded');
+  }
+  expect([...(await runsOf('silent'))].sort()).toEqual(['silent/1', 'silent/2']);
+});
+
+function anotherId({ headers }: Delivery): Readonly<Record<string, string>> {
+  return { ['x-loam-delivery' in headers ? 'x-loam-delivery' : 'x-github-delivery']: randomUUID() };
+}
+
+it('starts a run whose delivery was answered just before the API was killed', async () => {
+  const copy = await addSilent('answered');
+  const { sha } = await copy.push('One');
+  const delivery = generic(sha);
+  const pid = findVictim(loam, 'api', '') ?? 0;
+
+  const answer = await deliver('answered', delivery);
+  process.kill(pid, 'SIGKILL');
+  await waitForAnother(loam, 'api', '', pid);
+
+  expect(answer).toMatchObject({ result: 'accepted', run: 'answered/1' });
+  expect((await waitForEnd(loam, 'answered/1')).status).toBe('succeeded');
+  expect(await deliver('answered', delivery)).toMatchObject({ result: 'duplicate', run: 'answered/1' });
+  expect(await runsOf('answered')).toEqual(['answered/1']);
+});
+
+it('takes a delivery while Temporal is down, and starts its run when it is back', async () => {
+  const copy = await addSilent('patient');
+  const { sha } = await copy.push('One');
+  const resume = suspend(loam, 'up');
+  const killed = await kill(loam, 'temporal', '');
+
+  const answer = await deliver('patient', generic(sha));
+  resume();
+  await waitForAnother(loam, 'temporal', '', killed);
+
+  expect(answer).toMatchObject({ result: 'accepted', run: 'patient/1' });
+  expect((await waitForEnd(loam, 'patient/1', 120_000)).status).toBe('succeeded');
+});
+
+it('keeps a push in the spool while the API is down, says so, and starts its run when the API is back', async () => {
+  const copy = await createWorkingCopy(loam, await addApplication(loam, 'spooled'), { 'loam.yaml': plan });
+  const spooled = async (): Promise<readonly string[]> =>
+    (await readdir(path.join(loam.dataFolder, 'spool'))).filter((name) => name.endsWith('.json'));
+  const resume = suspend(loam, 'up');
+  const killed = await kill(loam, 'api', '');
+
+  const pushed = await copy.push('One');
+  const kept = await spooled();
+  resume();
+  await waitForAnother(loam, 'api', '', killed);
+
+  expect(pushed.code).toBe(0);
+  expect(pushed.stderr).toMatch(/nobody answers.*is kept and starts its run when Loam is up/);
+  expect(kept).toHaveLength(1);
+  expect(await waitForEnd(loam, 'spooled/1')).toMatchObject({ status: 'succeeded', commit: pushed.sha });
+  await waitFor('the spool is empty', async () => (await spooled()).length === 0);
+  expect(await runsOf('spooled')).toEqual(['spooled/1']);
+});
+
+it('leaves no process behind when it is ended', async () => {
+  await loam.destroy();
+
+  expect(processesOf(loam.folder)).toEqual([]);
+});

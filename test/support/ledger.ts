@@ -1,0 +1,162 @@
+// A ledger of side effects outside Loam: what a job or an application did is counted by the test's own process, which nothing here kills.
+import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { waitFor } from './loam.ts';
+
+export interface Ledger {
+  /**
+   * Given to Loam with `createLoam`. It puts the ledger's folder on the PATH, whose folders every sandbox shows read-only: a socket in one can be called from
+   * there, whatever network the job has, and no network of the machine is needed.
+   */
+  readonly env: Readonly<Record<string, string>>;
+  /** For a job in its sandbox. */
+  readonly socketPath: string;
+  /** On 127.0.0.1, for a deployed application: it has the host's network. */
+  readonly port: number;
+  /** What was noted, in order. */
+  notes(): readonly string[];
+  count(note: string): number;
+  waitForNote(note: string, timeoutMs?: number): Promise<void>;
+  /** A door that jobs and applications ask for; it is closed until then. */
+  open(door: string): void;
+  close(): Promise<void>;
+}
+
+export async function createLedger(): Promise<Ledger> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'loam-ledger-'));
+  chmodSync(folder, 0o755); // a job may be another user
+  const socketPath = path.join(folder, 'socket');
+  const notes: string[] = [];
+  const doors = new Set<string>();
+  const servers = await Promise.all(
+    [socketPath, { host: '127.0.0.1', port: 0 }].map((place) => serve(notes, doors, place)),
+  );
+  chmodSync(socketPath, 0o666);
+  const { port } = servers[1]?.address() as AddressInfo;
+  const count = (note: string): number => notes.filter((one) => one === note).length;
+  return {
+    env: { PATH: [folder, process.env['PATH'] ?? ''].join(path.delimiter) },
+    socketPath,
+    port,
+    notes: () => notes,
+    count,
+    waitForNote: (note, timeoutMs = 60_000) => waitFor(`the ledger holds "${note}"`, () => count(note) > 0, timeoutMs),
+    open: (door) => void doors.add(door),
+    async close() {
+      for (const server of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function serve(notes: string[], doors: ReadonlySet<string>, place: string | object): Promise<http.Server> {
+  const server = http.createServer((request, response) => {
+    const subject = decodeURIComponent((request.url ?? '').slice(1));
+    if (request.method === 'POST') notes.push(subject);
+    response.writeHead(request.method === 'POST' || doors.has(subject) ? 200 : 404).end();
+  });
+  server.listen(place);
+  await once(server, 'listening');
+  return server;
+}
+
+type Place = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+/** Start of a program that speaks to the ledger: `note(text)`, and `isOpen(door)`. Both fail when the ledger does not answer. */
+function ledgerClient(place: Place): string {
+  return `import http from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+const place = ${JSON.stringify(place)};
+function ask(method, subject) {
+  return new Promise((resolve, reject) => {
+    http.request({ ...place, method, path: '/' + encodeURIComponent(subject) }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode === 200));
+    }).on('error', reject).end();
+  });
+}
+const note = (text) => ask('POST', text);
+const isOpen = (door) => ask('GET', door);
+`;
+}
+
+/** A job that prints numbered lines until the door with the name of its run opens; the ledger knows how many. */
+function countingJob(ledger: Ledger): string {
+  return `${ledgerClient({ socketPath: ledger.socketPath })}const name = process.env.LOAM_RUN + ' ' + process.env.LOAM_TASK;
+await note(name + ' begins');
+let line = 0;
+while (!(await isOpen(name))) {
+  line += 1;
+  console.log('line ' + line);
+  await delay(10);
+}
+await note(name + ' ends at ' + line);
+`;
+}
+
+/** The log that a counting job must have: every line once, in order. */
+export function countedLines(ledger: Ledger, name: string): string {
+  const [end, ...more] = ledger.notes().filter((note) => note.startsWith(`${name} ends at `));
+  if (end === undefined || more.length > 0)
+    throw new Error(`${name} did not end once: ${JSON.stringify(ledger.notes())}`);
+  return numberedLines(Number(end.split(' ').at(-1)));
+}
+
+export function numberedLines(last: number): string {
+  return Array.from({ length: last }, (_, index) => `line ${String(index + 1)}\n`).join('');
+}
+
+/** A log without what Loam says before the job's own first line, such as which limits do not hold here. */
+export function withoutHead(log: string): string {
+  return log.replace(/^(?:loam: .*\n)*/, '');
+}
+
+/** An application that tells the ledger of its start, and is healthy once the door `<name> <release>` is open. */
+function reportingServer(ledger: Ledger, name: string): string {
+  return `${ledgerClient({ host: '127.0.0.1', port: ledger.port })}const name = ${JSON.stringify(name)} + ' ' + process.env.LOAM_RELEASE;
+await note(name + ' starts');
+const server = http.createServer(async (request, response) => {
+  response.writeHead((await isOpen(name)) ? 200 : 503).end(name);
+});
+server.keepAliveTimeout = 500;
+server.listen(Number(process.env.PORT), '127.0.0.1');
+process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
+`;
+}
+
+/** What to push for a run of a counting job and one after it. */
+export function countingFiles(ledger: Ledger): Readonly<Record<string, string>> {
+  return {
+    'job.mjs': countingJob(ledger),
+    'loam.yaml': `version: 1
+workflow:
+  count: {type: repo_job, network: none, cmd: node job.mjs}
+  after: {type: repo_job, network: none, depends_on: count, cmd: echo done}
+`,
+  };
+}
+
+/** What to push for a deploy of the reporting server; to the environment `place`, if asked for behind a gate. */
+export function servedFiles(ledger: Ledger, name: string, gate?: 'approve'): Readonly<Record<string, string>> {
+  const approval = gate === undefined ? '' : `  ${gate}: {type: approval, environment: place, depends_on: template}\n`;
+  return {
+    'server.mjs': reportingServer(ledger, name),
+    'loam.yaml': `version: 1
+applications:
+  ${name}: {start: node server.mjs, health: /}
+environments:
+  place: {compute: process}
+workflow:
+  build: {type: build_image}
+  template: {type: generate_template, application: ${name}, image: {get_output: build.digest}}
+${approval}  deploy: {type: deploy_stack, environment: place, template: {get_output: template}${gate === undefined ? '' : `, depends_on: ${gate}`}, timeout: 3m}
+`,
+  };
+}

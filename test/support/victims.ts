@@ -1,0 +1,98 @@
+// Which processes a test of sudden death kills, and how it sees them come back.
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { isAlive, processesOf, waitFor } from './loam.ts';
+import type { Loam } from './loam.ts';
+
+export type Victim = 'api' | 'application' | 'front' | 'keeper' | 'temporal' | 'up' | 'worker';
+
+const Process = z.object({ pid: z.number() });
+const Replica = z.object({ keeper: Process, app: Process.optional() });
+
+/** The process of that name, as it last said of itself; `keeper` and `application` are those of the environment's newest release. */
+export function findVictim(loam: Loam, victim: Victim, environment: string): number | undefined {
+  try {
+    if (victim === 'keeper' || victim === 'application') {
+      const { keeper, app } = Replica.parse(readJson(path.join(newestRelease(loam, environment), '0/state.json')));
+      return alive(victim === 'keeper' ? keeper.pid : app?.pid);
+    }
+    const file = victim === 'front' ? 'front/front.json' : `processes/${victim}.json`;
+    return alive(Process.parse(readJson(path.join(loam.dataFolder, file))).pid);
+  } catch {
+    return undefined; // not written yet, or half gone
+  }
+}
+
+function alive(pid: number | undefined): number | undefined {
+  return pid !== undefined && isAlive(pid) ? pid : undefined;
+}
+
+function newestRelease(loam: Loam, environment: string): string {
+  const folder = path.join(loam.dataFolder, 'releases', environment);
+  const numbers = readdirSync(folder).filter((name) => /^\d+-\d+$/.test(name));
+  const [newest] = numbers.sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
+  if (newest === undefined) throw new Error(`${environment} has no release`);
+  return path.join(folder, newest);
+}
+
+function readJson(file: string): unknown {
+  return JSON.parse(readFileSync(file, 'utf8')) as unknown;
+}
+
+/** kill -9. Resolves with the pid when it is gone. */
+export async function kill(loam: Loam, victim: Victim, environment: string): Promise<number> {
+  const pid = findVictim(loam, victim, environment);
+  if (pid === undefined) throw new Error(`${victim} does not run`);
+  process.kill(pid, 'SIGKILL');
+  await waitFor(`${victim} is gone`, () => !isAlive(pid));
+  return pid;
+}
+
+export async function waitForAnother(loam: Loam, victim: Victim, environment: string, than: number): Promise<void> {
+  await waitFor(
+    `another ${victim} runs`,
+    () => ![undefined, than].includes(findVictim(loam, victim, environment)),
+    60_000,
+  );
+}
+
+/** kill -9 of everything that belongs to the folder, at once, but the jobs: those are no processes of Loam's. */
+export async function killAll(loam: Loam): Promise<readonly number[]> {
+  const killed: number[] = [];
+  const isEmpty = (): boolean => {
+    const found = processesOf(loam.folder).filter((pid) => !isJob(loam, pid));
+    for (const pid of found) killNow(pid);
+    killed.push(...found);
+    return found.length === 0;
+  };
+  await waitFor('all processes are gone', isEmpty);
+  return killed;
+}
+
+/** The shim and what it started: their working folder is the job's, or was when they began. */
+function isJob(loam: Loam, pid: number): boolean {
+  const jobs = path.join(loam.dataFolder, 'jobs/');
+  try {
+    const process = `/proc/${String(pid)}`;
+    return readlinkSync(`${process}/cwd`).startsWith(jobs) || readFileSync(`${process}/environ`, 'utf8').includes(jobs);
+  } catch {
+    return false;
+  }
+}
+
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // gone meanwhile
+  }
+}
+
+/** A process that is stopped cannot start again what dies. Returns how to let it go on. */
+export function suspend(loam: Loam, victim: Victim): () => void {
+  const pid = findVictim(loam, victim, '');
+  if (pid === undefined) throw new Error(`${victim} does not run`);
+  process.kill(pid, 'SIGSTOP');
+  return () => process.kill(pid, 'SIGCONT');
+}
