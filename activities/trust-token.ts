@@ -1,7 +1,7 @@
 // Keeps I7: tokens go from the provider into the store and to whoever deploys; never into an error, a log or an answer.
 import { DomainError } from '../src/core/errors.ts';
 import type { Secret } from '../src/ports/secret.ts';
-import type { Trust } from '../src/ports/store.ts';
+import type { Trust } from '../src/ports/credential-store.ts';
 import type { Room } from './dependencies.ts';
 
 export interface HeldToken {
