@@ -55,6 +55,7 @@ export class FakeExecutor implements Executor {
   }
 
   async collect(key: JobKey, name: string): Promise<string | undefined> {
+    if (['', '.', '..'].includes(name) || /[/\0]/.test(name)) throw new DomainError('input-invalid', name);
     const path = `${nameOf(key)}:${name}`;
     return Promise.resolve(this.jobs.get(nameOf(key))?.files.has(name) === true ? path : undefined);
   }

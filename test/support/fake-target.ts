@@ -22,6 +22,7 @@ export class FakeTarget implements Target {
   }
 
   async awaitHealthy(reference: ReleaseReference, { signal }: Parameters<Target['awaitHealthy']>[1]): Promise<Health> {
+    this.#find(reference);
     signal.throwIfAborted();
     const health = this.health(reference);
     if (health !== 'never') return Promise.resolve(health);
@@ -32,8 +33,7 @@ export class FakeTarget implements Target {
   }
 
   async switchTo(reference: ReleaseReference): Promise<{ readonly url: string }> {
-    const name = nameOf(reference);
-    if (!this.running.has(name)) throw new DomainError('internal', `${name} does not run`);
+    const name = this.#find(reference);
     const place = placeOf(reference.application, reference.environment);
     if (nameOf(this.#live.get(place)) !== name) this.done.push(`switch ${name}`);
     this.#live.set(place, reference);
@@ -59,6 +59,12 @@ export class FakeTarget implements Target {
   async list(application: ApplicationName, environment: EnvironmentName): Promise<readonly ReleaseReference[]> {
     const all = [...this.running.values()];
     return Promise.resolve(all.filter((one) => one.application === application && one.environment === environment));
+  }
+
+  #find(reference: ReleaseReference): string {
+    const name = nameOf(reference);
+    if (!this.running.has(name)) throw new DomainError('internal', `${name} does not run`);
+    return name;
   }
 }
 

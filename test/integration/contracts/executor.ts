@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../../src/ports/executor.ts';
-import { followJob, followUntil, makeJob, makeJobKey, processesAbout, runJob } from '../../support/jobs.ts';
+import { followJob, followUntil, makeJob, processesAbout, runJob } from '../../support/jobs.ts';
 
 export interface ExecutorSubject {
   /** Another worker on the same host: shares nothing with the others but what outlives them. */
@@ -84,30 +84,6 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
           .update('0123456789abcde\n'.repeat(sizeBytes / 16))
           .digest('hex'),
       );
-    });
-
-    it('detaches on abort and goes on for another worker at its offset, without gap and without repeat (I2)', async () => {
-      const job = makeJob('for i in $(seq 40); do echo line $i; sleep 0.01; done');
-      await executor.start(job);
-      const offset = await followUntil(executor, job.key, 'line 5\n');
-      const other = await subject.open();
-
-      const { end, text } = await followJob(other, job.key, offset);
-      await other.remove(job.key);
-
-      const lines = Array.from({ length: 40 }, (_, i) => `line ${i + 1}\n`).join('');
-      expect([end, text]).toEqual([{ type: 'exited', exitCode: 0 }, lines.slice(offset)]);
-    });
-
-    it('gives the output and the end of a job that has ended already, more than once', async () => {
-      const job = makeJob('echo done; exit 3');
-      await executor.start(job);
-
-      const [first, second] = [await followJob(executor, job.key), await followJob(executor, job.key)];
-      await executor.remove(job.key);
-
-      expect(first).toEqual({ end: { type: 'exited', exitCode: 3 }, text: 'done\n' });
-      expect(second).toEqual(first);
     });
 
     it('makes one job of many starts at once, and leaves an ended one alone', async () => {
@@ -237,15 +213,6 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
 
       expect(await executor.list()).toEqual([]);
       await expect(followJob(executor, job.key)).rejects.toMatchObject({ code: 'not-found' });
-    });
-
-    it('knows nothing of a job that was never started', async () => {
-      const key = makeJobKey();
-
-      await executor.stop(key, 100);
-      await executor.remove(key);
-
-      await expect(followJob(executor, key)).rejects.toMatchObject({ code: 'not-found' });
     });
 
     it('refuses what cannot be handed to a program, without telling the value', async () => {

@@ -124,18 +124,6 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
       expect(await target.list(thingy, staging)).toEqual([makeReference()]);
     });
 
-    it('ends the wait for health with the reason of the signal', async () => {
-      const wanted = spec({ env: { BEHAVIOUR: 'sick' } });
-      const controller = new AbortController();
-      const reason = new Error('cancelled');
-      await target.start(wanted, noAbort);
-
-      const waiting = target.awaitHealthy(wanted.reference, { timeoutMs: 60_000, signal: controller.signal });
-      controller.abort(reason);
-
-      await expect(waiting).rejects.toBe(reason);
-    });
-
     it('starts a release once, however often it is asked', async () => {
       const wanted = spec();
 
@@ -162,11 +150,6 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
       expect(error).toBeInstanceOf(DomainError);
       expect(error).toMatchObject({ code: 'internal' });
       expect(await askJson(url)).toMatchObject({ release: '1' });
-    });
-
-    it('retires what is absent, twice, without a word', async () => {
-      await target.retire(makeReference({ release: 9, fence: 9 }), 100);
-      await target.retire(makeReference({ release: 9, fence: 9 }), 100);
     });
 
     it('lets a slow request end before it retires the release', async () => {
