@@ -1,6 +1,6 @@
 // I1, I2, I4: everything dies at once, or ends in good order, and the next start goes on.
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countedLines, countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
@@ -39,6 +39,7 @@ async function askAndServe(number: number, between: () => Promise<void>): Promis
   expect(ended.status).toBe('succeeded');
   expect((await curl(await urlOf(loam, 'gated', 'place'))).text).toBe(`gated ${String(number)}`);
   expect(ledger.count(`gated ${String(number)} starts`)).toBe(1);
+  expect(ledger.count(`${id} is built`)).toBe(1);
 }
 
 async function approve(id: string): Promise<void> {
@@ -63,36 +64,65 @@ it('takes an approval after kill -9 of everything and a new start; what served s
   });
 });
 
-it('keeps an approval that is given while no worker runs (I4)', async () => {
+it('keeps an approval that is given while no worker runs, though the API is killed right after its answer (I4)', async () => {
   await askAndServe(3, async () => {
     const resume = suspend(loam, 'up');
     const killed = await kill(loam, 'worker', '');
     await approve('gated/3');
+    await kill(loam, 'api', '');
     resume();
     await waitForAnother(loam, 'worker', '', killed);
   });
 });
 
-it('goes on with a job after kill -9 of everything: it runs once, its log is whole (I2)', async () => {
-  const copy = await createWorkingCopy(loam, await addApplication(loam, 'counting'), countingFiles(ledger));
-  const url = await urlOf(loam, 'gated', 'place');
-  const pushed = copy.push('Count');
-  const peek = (): Promise<string> => peekLog(loam, 'counting/1', 'count');
-  await ledger.waitForNote('counting/1 count begins');
-  await waitFor('some lines are stored', async () => (await peek()).includes('line 20\n'));
+describe('kill -9 of everything in mid-job', () => {
+  let copy: WorkingCopy;
 
-  expect((await killAll(loam)).length).toBeGreaterThan(5);
-  await pushed;
-  await loam.start();
-  const stored = (await peek()).length;
-  await waitFor('the log goes on', async () => (await peek()).length > stored, 60_000);
-  ledger.open('counting/1 count');
-  const ended = await waitForEnd(loam, 'counting/1');
+  beforeAll(async () => {
+    copy = await createWorkingCopy(loam, await addApplication(loam, 'counting'), countingFiles(ledger));
+  });
 
-  expect(ended.status).toBe('succeeded');
-  expect(ledger.count('counting/1 count begins')).toBe(1);
-  expect(withoutHead(await readLog(loam, 'counting/1', 'count'))).toBe(countedLines(ledger, 'counting/1 count'));
-  await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 3');
+  async function countAndKill(run: string): Promise<void> {
+    const pushed = copy.push('Count');
+    await ledger.waitForNote(`${run} count begins`);
+    await waitFor('some lines are stored', async () => (await peekLog(loam, run, 'count')).includes('line 20\n'));
+    expect((await killAll(loam)).length).toBeGreaterThan(5);
+    await pushed;
+  }
+
+  async function expectOnce(run: string): Promise<void> {
+    const ended = await waitForEnd(loam, run);
+    expect(ended.status).toBe('succeeded');
+    expect(ended.tasks).toMatchObject([
+      { name: 'count', attempt: 1, status: 'succeeded' },
+      { name: 'after', attempt: 1, status: 'succeeded' },
+    ]);
+    expect(ledger.count(`${run} count begins`)).toBe(1);
+    expect(withoutHead(await readLog(loam, run, 'count'))).toBe(countedLines(ledger, `${run} count`));
+    const url = await urlOf(loam, 'gated', 'place');
+    await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 3');
+  }
+
+  it('and a new start: the job goes on, runs once, and its log is whole (I2)', async () => {
+    await countAndKill('counting/1');
+
+    await loam.start();
+    const stored = (await peekLog(loam, 'counting/1', 'count')).length;
+    await waitFor('the log goes on', async () => (await peekLog(loam, 'counting/1', 'count')).length > stored, 60_000);
+    ledger.open('counting/1 count');
+
+    await expectOnce('counting/1');
+  });
+
+  it('and a new start after the job has ended: its outcome is taken as it is (I2)', async () => {
+    await countAndKill('counting/2');
+
+    ledger.open('counting/2 count');
+    await waitFor('the job has ended', () => ledger.notes().some((note) => note.startsWith('counting/2 count ends')));
+    await loam.start();
+
+    await expectOnce('counting/2');
+  });
 });
 
 it('is found by a second start, which says so and leaves it alone', async () => {

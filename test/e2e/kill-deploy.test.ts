@@ -78,6 +78,7 @@ it.each(cases.map((one, index) => ({ ...one, number: index + 2 })))(
     expect((await curl(url)).text).toBe(name);
     expect(await liveReleases()).toEqual([number]);
     expect(ledger.count(`${name} starts`)).toBe(starts);
+    expect(ledger.count(`served/${String(number)} is built`)).toBe(1);
     await pushed;
   },
 );

@@ -147,6 +147,7 @@ workflow:
 export function servedFiles(ledger: Ledger, name: string, gate?: 'approve'): Readonly<Record<string, string>> {
   const approval = gate === undefined ? '' : `  ${gate}: {type: approval, environment: place, depends_on: template}\n`;
   return {
+    'build.mjs': `${ledgerClient({ socketPath: ledger.socketPath })}await note(process.env.LOAM_RUN + ' is built');\n`,
     'server.mjs': reportingServer(ledger, name),
     'loam.yaml': `version: 1
 applications:
@@ -154,7 +155,7 @@ applications:
 environments:
   place: {compute: process}
 workflow:
-  build: {type: build_image}
+  build: {type: build_image, network: none, cmd: node build.mjs}
   template: {type: generate_template, application: ${name}, image: {get_output: build.digest}}
 ${approval}  deploy: {type: deploy_stack, environment: place, template: {get_output: template}${gate === undefined ? '' : `, depends_on: ${gate}`}, timeout: 3m}
 `,
