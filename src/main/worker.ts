@@ -33,6 +33,8 @@ const common = {
   shutdownGraceTime: '10s',
   shutdownForceTime: '30s', // without it run() may never settle while an activity hangs
 } as const;
+/** What is long here, a job or a keeper, does not end within any grace: it is handed over at once. */
+const handsOver = { ...common, shutdownGraceTime: '1s' } as const;
 const workers = await Promise.all([
   Worker.create({
     ...common,
@@ -44,12 +46,12 @@ const workers = await Promise.all([
     maxConcurrentActivityTaskExecutions: 100,
   }),
   Worker.create({
-    ...common,
+    ...handsOver,
     taskQueue: 'jobs',
     activities,
     maxConcurrentActivityTaskExecutions: config.jobs.capacity,
   }),
-  Worker.create({ ...common, taskQueue: 'trusts', activities, maxConcurrentActivityTaskExecutions: keepers }),
+  Worker.create({ ...handsOver, taskQueue: 'trusts', activities, maxConcurrentActivityTaskExecutions: keepers }),
 ]);
 
 await sweep(dependencies.activities);
