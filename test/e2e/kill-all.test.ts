@@ -75,19 +75,32 @@ it('keeps an approval that is given while no worker runs, though the API is kill
   });
 });
 
-describe('kill -9 of everything in mid-job', () => {
+describe('a job that is under way', () => {
   let copy: WorkingCopy;
 
   beforeAll(async () => {
     copy = await createWorkingCopy(loam, await addApplication(loam, 'counting'), countingFiles(ledger));
   });
 
-  async function countAndKill(run: string): Promise<void> {
+  /** Returns what to wait for once the hook, which follows the run, can end. */
+  async function count(run: string): Promise<() => Promise<unknown>> {
     const pushed = copy.push('Count');
     await ledger.waitForNote(`${run} count begins`);
     await waitFor('some lines are stored', async () => (await peekLog(loam, run, 'count')).includes('line 20\n'));
+    return () => pushed;
+  }
+
+  async function countAndKill(run: string): Promise<void> {
+    const pushed = await count(run);
     expect((await killAll(loam)).length).toBeGreaterThan(5);
-    await pushed;
+    await pushed();
+  }
+
+  async function goOn(run: string): Promise<void> {
+    await loam.start();
+    const stored = (await peekLog(loam, run, 'count')).length;
+    await waitFor('the log goes on', async () => (await peekLog(loam, run, 'count')).length > stored, 60_000);
+    ledger.open(`${run} count`);
   }
 
   async function expectOnce(run: string): Promise<void> {
@@ -103,18 +116,15 @@ describe('kill -9 of everything in mid-job', () => {
     await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 3');
   }
 
-  it('and a new start: the job goes on, runs once, and its log is whole (I2)', async () => {
+  it('goes on after kill -9 of everything and a new start: it runs once, its log is whole (I2)', async () => {
     await countAndKill('counting/1');
 
-    await loam.start();
-    const stored = (await peekLog(loam, 'counting/1', 'count')).length;
-    await waitFor('the log goes on', async () => (await peekLog(loam, 'counting/1', 'count')).length > stored, 60_000);
-    ledger.open('counting/1 count');
+    await goOn('counting/1');
 
     await expectOnce('counting/1');
   });
 
-  it('and a new start after the job has ended: its outcome is taken as it is (I2)', async () => {
+  it('keeps its outcome when it ends while nothing of Loam lives (I2)', async () => {
     await countAndKill('counting/2');
 
     ledger.open('counting/2 count');
@@ -122,6 +132,16 @@ describe('kill -9 of everything in mid-job', () => {
     await loam.start();
 
     await expectOnce('counting/2');
+  });
+
+  it('goes on after Ctrl-C and a new start (I2)', async () => {
+    const pushed = await count('counting/3');
+
+    await loam.interrupt();
+    await goOn('counting/3');
+
+    await expectOnce('counting/3');
+    await pushed();
   });
 });
 
