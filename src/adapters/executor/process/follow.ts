@@ -45,7 +45,10 @@ async function giveOutput(file: FileHandle, from: number, { signal, onOutput }: 
   let offset = from;
   for (;;) {
     signal.throwIfAborted();
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, offset);
+    const { size } = await file.stat();
+    if (size <= offset) return offset; // most looks find nothing: no large buffer for those
+    const length = Math.min(chunkBytes, size - offset);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
     if (bytesRead === 0) return offset;
     await onOutput({ offset, bytes: buffer.subarray(0, bytesRead) });
     offset += bytesRead;
