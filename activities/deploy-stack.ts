@@ -19,7 +19,9 @@ import type { DeployInput } from './types.ts';
 
 export function deployStack(room: Room, input: DeployInput): Promise<TaskOutcome> {
   return runAttempt(room, attemptKey(input), { hasLog: true }, ({ startedAtMs }) =>
-    whileBeating(room.limits.heartbeatEveryMs, (signal) => deploy(room, input, startedAtMs, signal)),
+    whileBeating(room.limits.heartbeatEveryMs, (signal) => deploy(room, input, startedAtMs, signal), {
+      runningSince: new Date(startedAtMs).toISOString(),
+    }),
   );
 }
 

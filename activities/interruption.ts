@@ -20,11 +20,19 @@ export function leaveFailure(): ApplicationFailure {
   });
 }
 
-/** Heartbeats at once and then every `everyMs` while `work` runs: without them the activity hears of no cancellation, and a dead worker is noticed late. */
-export async function whileBeating<T>(everyMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/**
+ * Heartbeats at once and then every `everyMs` while `work` runs: without them the activity hears of no cancellation, and a dead worker is noticed late.
+ * `details` are for people who look at pending activities, and never a secret (I7).
+ */
+export async function whileBeating<T>(
+  everyMs: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  details?: Readonly<Record<string, string>>,
+): Promise<T> {
   const context = Context.current();
-  context.heartbeat();
-  const timer = setInterval(() => context.heartbeat(), everyMs);
+  const beat = () => context.heartbeat(details);
+  beat();
+  const timer = setInterval(beat, everyMs);
   try {
     return await work(context.cancellationSignal);
   } finally {

@@ -28,21 +28,33 @@ export async function runJob(room: Room, input: TaskInput<JobTask>, work: JobWor
   const before = await room.store.tasks.attempt(key);
   const isMoved = before !== undefined && before.host !== room.hostId;
   const outcome = await runAttempt(room, key, { hasLog: true }, (attempt) =>
-    whileBeating(room.limits.heartbeatEveryMs, async (signal) => {
-      try {
-        const spec = await makeSpec(room, input, { cmd: work.cmd, startedAtMs: attempt.startedAtMs });
-        const end = await untilEnded(room, { input, attempt, spec, isMoved, signal });
-        if (end.type === 'exited' && end.exitCode === 0) return await work.onSuccess(attempt, signal);
-        return describeEnd(end, input.task);
-      } catch (error) {
-        if (interruption() !== 'cancel') throw error;
-        await room.executor.stop(key, room.limits.stopGraceMs);
-        return describeEnd({ type: 'stopped' }, input.task);
-      }
+    whileBeating(room.limits.heartbeatEveryMs, (signal) => runToEnd(room, input, { work, attempt, isMoved, signal }), {
+      runningSince: new Date(attempt.startedAtMs).toISOString(),
     }),
   );
   await removeSandbox(room, key);
   return outcome;
+}
+
+interface Running extends Pick<Sandbox, 'attempt' | 'isMoved' | 'signal'> {
+  readonly work: JobWork;
+}
+
+async function runToEnd(
+  room: Room,
+  input: TaskInput<JobTask>,
+  { work, attempt, isMoved, signal }: Running,
+): Promise<AttemptEnd> {
+  try {
+    const spec = await makeSpec(room, input, { cmd: work.cmd, startedAtMs: attempt.startedAtMs });
+    const end = await untilEnded(room, { input, attempt, spec, isMoved, signal });
+    if (end.type === 'exited' && end.exitCode === 0) return await work.onSuccess(attempt, signal);
+    return describeEnd(end, input.task);
+  } catch (error) {
+    if (interruption() !== 'cancel') throw error;
+    await room.executor.stop(attempt.key, room.limits.stopGraceMs);
+    return describeEnd({ type: 'stopped' }, input.task);
+  }
 }
 
 async function makeSpec(

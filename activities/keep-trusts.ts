@@ -21,7 +21,7 @@ const jitter = 0.1;
 interface Kept {
   readonly trust: string;
   readonly generation: number;
-  readonly expiresAt: number;
+  readonly expiresAt: string;
 }
 
 /** Runs until it is cancelled. Ends by itself only when a person must act: `trust-revoked`, `trust-expired`, `trust-unknown`. */
@@ -67,7 +67,7 @@ async function keepTrust(
       seen = held.generation;
       failures = 0;
       dueAtMs = renewalAtMs(held, room.clock.random());
-      onToken({ trust: name, generation: held.generation, expiresAt: held.expiresAtMs });
+      onToken({ trust: name, generation: held.generation, expiresAt: new Date(held.expiresAtMs).toISOString() });
     }
     const waitMs = dueAtMs - room.clock.nowMs();
     if (waitMs > 0) {

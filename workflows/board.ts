@@ -52,7 +52,7 @@ export class Board {
     // What has not changed is the same object: its line is kept.
     this.#tasks = state.tasks.map((task, position) => {
       const before = this.#tasks[position];
-      return before?.state === task ? before : makeRow(task, viewTask(state, position));
+      return before?.state === task ? before : makeRow(this.#run, task, viewTask(state, position));
     });
     const paused = state.counts.paused === 0 ? undefined : this.#tasks.find(({ view }) => view.status === 'paused');
     this.#enter(state.status, paused?.view.task);
@@ -88,8 +88,13 @@ interface TaskRow {
   readonly line: string;
 }
 
-function makeRow(state: TaskState, view: TaskView): TaskRow {
-  return { state, view, line: describeTask(view) };
+function makeRow(run: RunId, state: TaskState, view: TaskView): TaskRow {
+  return { state, view, line: `${describeTask(view)}${view.status === 'paused' ? describeGate(run, view) : ''}` };
+}
+
+/** Whoever sees a run wait should know for what, and what to do. */
+function describeGate(run: RunId, { task }: TaskView): string {
+  return `: waits for a person, \`loam approve ${run} ${task}\` or \`loam reject ${run} ${task}\``;
 }
 
 /** A list, since tables have neither borders nor space there. The end of a long one is counted. */

@@ -80,7 +80,7 @@ export class Gates {
       if (remainingMs <= 0 && gate.begun > 1) return expired(opening);
       if (gate.begun === 1) request.onOpen();
       await condition(() => gate.decision !== undefined || gate.isDoubtful, Math.max(remainingMs, minimumWaitMs), {
-        summary: `${request.task.name}: the gate for ${request.task.environment} closes`,
+        summary: `${request.task.name}: waits for a person to decide about ${request.task.environment}`,
       });
       if (gate.decision !== undefined) return decided(gate.decision, opening, gate);
       // The deadline, or doubt. A decision that was made in time may still be on its way to us: the row knows.

@@ -116,5 +116,8 @@ function conclude({ status, code, reason = '' }: RunEnd, wasCancelled: boolean):
   if (status === 'cancelled' && wasCancelled) throw new CancelledFailure(reason);
   if (status !== 'failed') return result;
   const type = code ?? 'task-failed';
-  throw ApplicationFailure.create({ message: reason, type, nonRetryable: true, details: [result], category: 'BENIGN' });
+  const details = [result];
+  const failure = ApplicationFailure.create({ message: reason, type, nonRetryable: true, details, category: 'BENIGN' });
+  failure.stack = ''; // whoever reads the result wants the reason, not our files
+  throw failure;
 }

@@ -7,7 +7,7 @@ import { outcomeOfError } from './failure.ts';
 import type { GateEnd, Gates } from './gates.ts';
 import type { Locks } from './locks.ts';
 import { jobTimeouts, jobs, loam } from './options.ts';
-import { plainText } from './ui-text.ts';
+import { oneLine } from './ui-text.ts';
 
 export interface TaskHost {
   readonly run: RunId;
@@ -39,7 +39,7 @@ export async function runTask(host: TaskHost, task: CompiledTask, attempt: numbe
 async function runByType(host: TaskHost, task: CompiledTask, attempt: number): Promise<TaskEnding> {
   switch (task.type) {
     case 'repo_job': {
-      const options = optionsFor(task, attempt, plainText(task.cmd, 60));
+      const options = optionsFor(task, attempt, oneLine(task.cmd, 60));
       return written(await jobs.repo_job.executeWithOptions(options, [inputFor(host, task, attempt)]));
     }
     case 'build_image': {

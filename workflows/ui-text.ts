@@ -1,9 +1,12 @@
-// The Temporal UI shows summaries and details as markdown and lets HTML pass: foreign text must not make its reader's browser fetch anything.
-const entities: Readonly<Record<string, string>> = { '<': '&lt;', '>': '&gt;', '&': '&amp;' };
+// The Temporal UI shows the run's summary and details as markdown and lets HTML pass: foreign text must not make its reader's browser fetch anything.
 
-/** Foreign text as plain text in one line of markdown, cut. */
+/** Foreign text as plain text in one line of markdown, cut. Entities would be shown as they are written. */
 export function plainText(text: string, maxCharacters: number): string {
+  return oneLine(text, maxCharacters).replaceAll(/[\\<>[\]()*_|`#~&!]/g, String.raw`\$&`);
+}
+
+/** Foreign text for where no markdown is read: summaries of activities and timers, on the timeline. */
+export function oneLine(text: string, maxCharacters: number): string {
   const line = text.replaceAll(/[\p{Cc}\p{Cs}\s]+/gu, ' ').trim();
-  const short = line.length <= maxCharacters ? line : `${line.slice(0, maxCharacters - 3)}...`;
-  return short.replaceAll(/[\\<>[\]()*_|`#~&!]/g, (character) => entities[character] ?? `\\${character}`);
+  return line.length <= maxCharacters ? line : `${line.slice(0, maxCharacters - 3)}...`;
 }

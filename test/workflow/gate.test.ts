@@ -27,11 +27,17 @@ describeRuns('a gate', (bed) => {
     const started = await startGate(bed());
     const { typedSearchAttributes } = await started.handle.describe();
     const before = Object.fromEntries(typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
+    const { currentDetails } = await bed()
+      .client.workflow.getHandle(started.handle.workflowId)
+      .query<{ currentDetails: string }>('__temporal_workflow_metadata');
 
     await expect(bed().approve(started, 'approve')).resolves.toEqual({ verdict: 'approved' });
 
     await expect(started.handle.result()).resolves.toEqual({ status: 'succeeded' });
     expect(before).toMatchObject({ LoamStatus: 'paused', LoamGate: 'approve' });
+    expect(currentDetails).toContain(
+      `**approve** paused: waits for a person, \`loam approve ${started.id} approve\` or`,
+    );
     expect(bed().world.gatesOf(started.id)).toEqual(['approve/1 decided']);
     expect(bed().world.recordsOf(started.id)).toEqual({ approve: 'succeeded' });
     const after = (await started.handle.describe()).typedSearchAttributes.getAll().map(({ key }) => key.name);

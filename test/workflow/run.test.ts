@@ -226,7 +226,7 @@ describeRuns('run', (bed) => {
       .query<{ currentDetails: string }>('__temporal_workflow_metadata');
 
     expect(details.currentDetails).toContain(
-      '- **a\\_b** failed: see &lt;img src="http://x.me/a.png"&gt; and \\[this\\]\\(http://x.me\\)',
+      '- **a\\_b** failed: see \\<img src="http://x.me/a.png"\\> and \\[this\\]\\(http://x.me\\)',
     );
     expect(details.currentDetails).toContain('- **staging** skipped: it needs "a\\_b", which failed');
     const { typedSearchAttributes } = await handle.describe();

@@ -35,6 +35,7 @@ const attributes = {
   commit: defineSearchAttributeKey('LoamCommit', keyword),
   branch: defineSearchAttributeKey('LoamBranch', keyword),
   status: defineSearchAttributeKey('LoamStatus', keyword),
+  environment: defineSearchAttributeKey('LoamEnvironment', 'KEYWORD_LIST'),
 };
 
 const callTimeoutMs = 5_000;
@@ -150,7 +151,12 @@ async function acquireLock(client: Client, request: LockRequest & { readonly ask
         workflowIdConflictPolicy: 'USE_EXISTING',
         args: [{ application, environment }],
         staticSummary: `lock of ${application}/${environment}`,
-        typedSearchAttributes: [{ key: attributes.application, value: application }],
+        staticDetails:
+          'One deploy at a time: who holds the lock and who waits for it. Ends when nobody has asked for an hour.',
+        typedSearchAttributes: [
+          { key: attributes.application, value: application },
+          { key: attributes.environment, value: [environment] },
+        ],
       }),
     },
   );

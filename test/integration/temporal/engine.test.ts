@@ -104,7 +104,7 @@ describe('run engine', () => {
 
     const description = await client.workflow.getHandle(`run/${row.id}`).describe();
     const summary = (await description.staticSummary()) ?? '';
-    expect(summary).toMatch(/^engine-test@aaaaaaa: &lt;img src=x&gt; \\\*bold\\\* \\\[link\\\]/);
+    expect(summary).toMatch(/^engine-test@aaaaaaa: \\<img src=x\\> \\\*bold\\\* \\\[link\\\]/);
     expect(Buffer.byteLength(summary)).toBeLessThanOrEqual(400);
     expect(await description.staticDetails()).toContain(`- run: http://127.0.0.1/v1/runs/${row.id}`);
     const attributes = Object.fromEntries(

@@ -3,8 +3,8 @@ import { cutBytes, escapeMarkdown } from '../../../../src/adapters/temporal/ui-t
 
 describe('text for the Temporal UI', () => {
   it('shows foreign text as it is, never as markdown or HTML', () => {
-    expect(escapeMarkdown('<img src=x onerror=a()>')).toBe('&lt;img src=x onerror=a\\(\\)&gt;');
-    expect(escapeMarkdown('a | b ` c _d_ [e] & \\ !')).toBe('a \\| b \\` c \\_d\\_ \\[e\\] &amp; \\\\ \\!');
+    expect(escapeMarkdown('<img src=x onerror=a()>')).toBe('\\<img src=x onerror=a\\(\\)\\>');
+    expect(escapeMarkdown('a | b ` c _d_ [e] & \\ !')).toBe('a \\| b \\` c \\_d\\_ \\[e\\] \\& \\\\ \\!');
     expect(escapeMarkdown('two\nlines\u0007')).toBe('two lines ');
   });
 
