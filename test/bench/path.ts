@@ -92,8 +92,8 @@ async function measureStart(loam: Loam, rounds: number): Promise<readonly Figure
     async () => void commands.push(await measureFirstCommand(loam, application)),
     async () => void lines.push(await measureFirstLine(loam, application)),
   ]);
-  const command = { budget: { limit: 150, from: 'DESIGN 12' } };
-  const line = { budget: { limit: 300, from: 'DESIGN 12' } };
+  const command = { budget: { limit: 150, from: 'ARCHITECTURE.md' } };
+  const line = { budget: { limit: 300, from: 'ARCHITECTURE.md' } };
   return [
     makeFigure('webhook to the first command', commands.slice(1), command),
     makeFigure('webhook to the first line in a log tail', lines.slice(1), line),
@@ -134,7 +134,7 @@ function chainFigures(
   // Neighbours in time are compared: what disturbs the machine disturbs both.
   const ratios = wholes.map((value, index) => value / (hands[index] ?? Number.NaN));
   const limit = quantile(hands, 0.5) + 2 * quantile(jobs, 0.5);
-  const hop = { budget: { limit: 40, from: 'DESIGN 12' } };
+  const hop = { budget: { limit: 40, from: 'ARCHITECTURE.md' } };
   return [
     makeFigure('job that does nothing in a chain of 20: hop', hopMs, hop),
     makeFigure('the same, against hand-written hop + 2 x job alone', hopMs, { budget: { limit, from: 'same run' } }),
@@ -172,7 +172,7 @@ async function measureDoor(loam: Loam): Promise<readonly Figure[]> {
   return [
     makeFigure('webhook answer, one after another', inTurn, { withP99 }),
     makeFigure('webhook answer, 20 a second', modest, { withP99 }),
-    makeFigure('webhook answer, 200 a second', busy, { withP99, budget: { limit: 50, from: 'p99, DESIGN 12' } }),
+    makeFigure('webhook answer, 200 a second', busy, { withP99, budget: { limit: 50, from: 'p99, ARCHITECTURE.md' } }),
   ];
 }
 

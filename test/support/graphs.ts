@@ -73,7 +73,7 @@ export function makeGraph(tasks: readonly CompiledTask[], onFailure: FailurePoli
   return { version: 1, onFailure, tasks };
 }
 
-/** The plan that a newcomer writes (DESIGN 4), compiled. */
+/** The plan that a newcomer writes, compiled. */
 export function makeNewcomerGraph(): CompiledGraph {
   return makeGraph([
     makeJob('test'),

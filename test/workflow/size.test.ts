@@ -1,4 +1,4 @@
-// Budgets are counted in events, not in time: the figures do not depend on the machine (DESIGN 12).
+// Budgets are counted in events, not in time: the figures do not depend on the machine (ARCHITECTURE.md).
 import { expect, it } from 'vitest';
 import { describeRuns } from '../support/describe-runs.ts';
 import { makeGraph, makeJob } from '../support/graphs.ts';

@@ -1,4 +1,4 @@
-// Keeps the processes of one machine running (DESIGN 11). Temporal, front, keepers and shims outlive it and are adopted by the next start.
+// Keeps the processes of one machine running. Temporal, front, keepers and shims outlive it and are adopted by the next start.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -107,7 +107,7 @@ export class ProcessExecutor implements Executor {
     return jobFolder(this.#parts.jobsFolder, key);
   }
 
-  /** What is not isolated is only for those who could run it here anyway (DESIGN 7). */
+  /** What is not isolated is only for those who could run it here anyway. */
   #networkOf(job: JobSpec): SandboxNetwork {
     const { host, networks } = this.#parts;
     if (host.isolation === 'none') {
