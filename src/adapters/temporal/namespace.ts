@@ -36,8 +36,8 @@ export async function prepareNamespace(address: string, namespace: string, optio
   const connection = Connection.lazy({ address });
   try {
     await awaitNamespace(connection, address, namespace, options);
-    await addSearchAttributes(connection, namespace);
-    await raiseRetention(connection, namespace);
+    await onceKnown(options, () => addSearchAttributes(connection, namespace));
+    await onceKnown(options, () => raiseRetention(connection, namespace));
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof DomainError) throw error;
@@ -45,6 +45,21 @@ export async function prepareNamespace(address: string, namespace: string, optio
     throw new DomainError('temporal-unavailable', `Temporal at ${address} refused: ${reason}`, { cause: error });
   } finally {
     await connection.close();
+  }
+}
+
+/** A server keeps what it knows of namespaces for some seconds: right after one was registered, other calls may still say that there is none. */
+async function onceKnown(options: PrepareOptions, call: () => Promise<void>): Promise<void> {
+  const deadline = performance.now() + options.deadlineMs;
+  for (;;) {
+    try {
+      await call();
+      return;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (codeOf(error) !== notFound || performance.now() > deadline) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

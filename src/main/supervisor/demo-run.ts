@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { waitUntil } from '../processes.ts';
 import { demoApplication } from './demo.ts';
 import type { DemoApi, DemoOptions } from './demo.ts';
-import type { Supervisor } from './supervisor.ts';
 
 const Run = z.object({ id: z.string(), number: z.number(), status: z.string(), reason: z.string().nullish() });
 type Run = z.infer<typeof Run>;
@@ -25,13 +24,7 @@ export async function newestRun(api: DemoApi, application: string, signal: Abort
 }
 
 /** The rest of `npm start -- --once`: approve, wait for production, visit it. Returns the exit code. */
-export async function approveAndVisit({
-  api,
-  say,
-  signal,
-  run,
-  supervisor,
-}: DemoOptions & { readonly run: Run; readonly supervisor: Supervisor }): Promise<number> {
+export async function approveAndVisit({ api, say, signal, run }: DemoOptions & { readonly run: Run }): Promise<number> {
   const [application, number] = run.id.split('/');
   const route = `/v1/runs/${String(application)}/${String(number)}`;
   let now = run;
@@ -69,6 +62,5 @@ export async function approveAndVisit({
   );
   const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
   say(`demo: run ${run.id} succeeded; GET ${url} answers ${String(response.status)} ${(await response.text()).trim()}`);
-  say(`demo: Temporal UI ${supervisor.endpoint.temporalUiUrl}`);
   return response.ok ? 0 : 1;
 }

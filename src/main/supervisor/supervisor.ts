@@ -2,6 +2,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { prepareNamespace } from '../../adapters/temporal/namespace.ts';
 import { freePort, isListening } from '../../adapters/temporal/port.ts';
 import { findDevServer, startDevServer } from '../../adapters/temporal/server.ts';
 import { findTool } from '../../adapters/tool/find-tool.ts';
@@ -31,6 +32,8 @@ export interface Supervisor {
 const mainFolder = path.resolve(import.meta.dirname, '..');
 const watchEveryMs = 2_000;
 const drainMs = 30_000;
+/** For a Temporal server that somebody else runs to answer. */
+const foreignServerMs = 30_000;
 
 /** The supervisor's own log: its terminal belongs to the person. */
 export function createSupervisorLogger(config: Config): Logger {
@@ -109,6 +112,7 @@ async function startTemporal(options: SupervisorOptions): Promise<TemporalEndpoi
   const { address, namespace } = config.temporal;
   if (address !== undefined) {
     say(`Temporal: using the server at ${address}`);
+    await prepareNamespace(address, namespace, { deadlineMs: foreignServerMs, signal });
     return { address, uiUrl: '', revive: () => Promise.resolve(false) };
   }
   const program = await findTool(temporalCli, { ...toolOptions(options), given: config.temporal.program });

@@ -154,7 +154,7 @@ async function runDemo(
   const pushed = await pushFirstCommit(demo, repositoryUrl);
   const run = await newestRun(api, demoApplication, signal);
   if (!pushed) say(`demo: run ${run.id} is ${run.status} ("npx loam show ${run.id}")`);
-  if (once) return approveAndVisit({ ...demo, run, supervisor });
+  if (once) return approveAndVisit({ ...demo, run });
   sayNextSteps(config, supervisor, run);
   return 0;
 }
