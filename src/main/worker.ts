@@ -50,6 +50,7 @@ const workers = await Promise.all([
     taskQueue: 'jobs',
     activities,
     maxConcurrentActivityTaskExecutions: config.jobs.capacity,
+    maxHeartbeatThrottleInterval: '2s', // a cancel is heard of with the answer to a heartbeat; by default after up to 8 s
   }),
   Worker.create({ ...handsOver, taskQueue: 'trusts', activities, maxConcurrentActivityTaskExecutions: keepers }),
 ]);
