@@ -136,9 +136,12 @@ it(
     const stopped = execute('node', [bootstrap, 'node', '--eval', wait], { cwd: root });
     stopped.child.stdout?.once('data', () => stopped.child.kill('SIGTERM'));
 
-    await expect(exit).rejects.toMatchObject({ code: 5 });
-    await expect(killed).rejects.toMatchObject({ code: 137 });
-    await expect(stopped).rejects.toMatchObject({ code: 8 });
+    // All at once: a rejection that nobody awaits yet fails the whole test run.
+    await Promise.all([
+      expect(exit).rejects.toMatchObject({ code: 5 }),
+      expect(killed).rejects.toMatchObject({ code: 137 }),
+      expect(stopped).rejects.toMatchObject({ code: 8 }),
+    ]);
   },
   setUpTimeoutMs,
 );
