@@ -92,7 +92,7 @@ export default {
     ),
     typesOnly('workflows-activities', '^workflows/', '^activities/'),
     room('api', '^src/api/', ['^src/api/', core, ports, '^workflows/'], {
-      packages: ['express', 'zod', ...temporalClient],
+      packages: ['express', 'standardwebhooks', 'zod', ...temporalClient],
       node: true,
     }),
     typesOnly('api-workflows', '^src/api/', '^workflows/', messages),

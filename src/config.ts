@@ -53,6 +53,11 @@ export const variables = z.strictObject({
     'Least level that the processes log: debug, info, warn or error.',
   ),
   LOAM_API_PORT: port(7700, `Port of the API on 127.0.0.1. ${anyFreePort}`),
+  LOAM_HEADS_SECONDS: documented(
+    count.prefault('60'),
+    '60',
+    'How often Loam looks at the heads of all repositories for pushes that no webhook brought; one that two looks in a row have found starts a run.',
+  ),
   LOAM_FRONT_PORT_FIRST: port(
     7800,
     'First of the ports that the stable URLs of environments take; each new environment gets the next free one.',
@@ -120,6 +125,7 @@ export interface Config {
   /** Absolute. */
   readonly keyFile: string;
   readonly api: { readonly port: number };
+  readonly heads: { readonly everyMs: number };
   readonly front: { readonly firstPort: number };
   readonly jobs: { readonly capacity: number; readonly bwrap: string | undefined };
   readonly temporal: {
@@ -185,6 +191,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
     api: { port: values.LOAM_API_PORT },
+    heads: { everyMs: values.LOAM_HEADS_SECONDS * 1_000 },
     front: { firstPort: values.LOAM_FRONT_PORT_FIRST },
     jobs: { capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()), bwrap: values.LOAM_BWRAP_BIN },
     temporal: {

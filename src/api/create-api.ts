@@ -13,6 +13,7 @@ import type { Receiver } from './receive.ts';
 import type { Route } from './route.ts';
 import { applicationRoutes } from './routes/applications.ts';
 import { credentialRoutes } from './routes/credentials.ts';
+import { deliveryRoutes } from './routes/deliveries.ts';
 import { environmentRoutes } from './routes/environments.ts';
 import { gateRoutes } from './routes/gates.ts';
 import { logRoutes } from './routes/logs.ts';
@@ -56,6 +57,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
   const reader = createRunReader(dependencies.store, dependencies.blobs, dependencies.links);
   return [
     ...triggerRoutes(dependencies, reader),
+    ...deliveryRoutes(dependencies),
     ...applicationRoutes(dependencies),
     ...environmentRoutes(dependencies),
     ...credentialRoutes(dependencies),

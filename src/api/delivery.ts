@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DomainError } from '../core/errors.ts';
 import type { Problem } from '../core/errors.ts';
 import type { DeliverySource, Push } from '../core/model/delivery.ts';
+import { firstLine } from '../core/model/foreign-text.ts';
 import type { Sha } from '../core/model/ids.ts';
 import { isSha } from '../core/model/ids.ts';
 import { parseJson } from './json.ts';
@@ -16,7 +17,6 @@ export type ParsedDelivery =
   | { readonly type: 'push'; readonly source: DeliverySource; readonly deliveryId: string; readonly push: Push };
 
 const zeroSha = '0'.repeat(40);
-const maxTextLength = 200;
 
 const ShaOrNone = z
   .string()
@@ -105,15 +105,8 @@ function makePush({ ref, before, after }: Head, pushedAtMs: number, message: str
   return { ref, before, after, pushedAtMs, message, author };
 }
 
-/** One line without control characters: it is shown in terminals, and as a line of Temporal's lists. */
-export function firstLine(text: string): string {
-  const [line = ''] = text.trimStart().split(/[\r\n\u2028\u2029]/u, 1);
-  return Array.from(line.replaceAll(/\p{Cc}|\p{Cf}|\p{Cs}/gu, ' ').trim())
-    .slice(0, maxTextLength)
-    .join('');
-}
-
-function check<Schema extends z.ZodType>(schema: Schema, value: unknown, place: string): z.output<Schema> {
+/** Throws `input-invalid` with every problem and its place. */
+export function check<Schema extends z.ZodType>(schema: Schema, value: unknown, place: string): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue): Problem => {

@@ -1,18 +1,18 @@
 // I1: a delivery is answered only when its row is written. I10: the signature is checked over the raw body before anything reads it.
 import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { DomainError } from '../core/errors.ts';
 import { whyIgnored } from '../core/model/branch-filter.ts';
-import type { DeliveryAnswer } from '../core/model/delivery.ts';
-import type { ApplicationName } from '../core/model/ids.ts';
-import { formatRunId, parseDigest } from '../core/model/ids.ts';
+import { parseDigest } from '../core/model/ids.ts';
 import type { Logger } from '../ports/logger.ts';
 import { Secret } from '../ports/secret.ts';
-import type { Application, Store } from '../ports/store.ts';
-import { header, readDelivery } from './delivery.ts';
+import type { Store } from '../ports/store.ts';
+import { viewAnswer } from './delivery-view.ts';
+import type { TriggerAnswer } from './delivery-view.ts';
+import { check, header, readDelivery } from './delivery.ts';
 import type { Headers } from './delivery.ts';
-import type { TriggerAnswer } from './schema.ts';
-import { isSignedBy } from './signature.ts';
-import { runUrl, temporalUrl } from './view.ts';
+import { isSignedBy, isSignedWebhook } from './signature.ts';
+import type { WebhookHeaders } from './signature.ts';
 import type { Links } from './view.ts';
 
 export const maxDeliveryBytes = 1_048_576;
@@ -33,14 +33,21 @@ export function createReceiver({ store, logger, links, wake }: ReceiverDependenc
   const unknown = new Secret(randomBytes(32).toString('base64url'));
   return async (trigger, headers, body) => {
     const known = await store.applications.byTrigger(trigger);
-    const isSigned = isSignedBy(known?.secret ?? unknown, body, header(headers, 'x-hub-signature-256'));
+    const relayed = readWebhookHeaders(headers);
+    const isSigned = isSignedBySender(known?.secret ?? unknown, headers, body, relayed);
     if (known === undefined || !isSigned) {
-      throw new DomainError('signature-invalid', 'The header x-hub-signature-256 does not fit body and trigger');
+      const name = relayed === undefined ? 'x-hub-signature-256' : 'webhook-signature';
+      throw new DomainError('signature-invalid', `The header ${name} does not fit body and trigger`);
     }
     const { application } = known;
+    const id = relayed && check(RelayId, relayed['webhook-id'], '/headers/webhook-id');
     const delivery = readDelivery(headers, body);
-    if (delivery.type !== 'push') return ignored(application, reasonOf(delivery));
+    if (delivery.type !== 'push') {
+      const event = { id, application: application.name, reason: reasonOf(delivery) };
+      return viewAnswer(links, await store.deliveries.ignore(event));
+    }
     const answer = await store.deliveries.receive({
+      id,
       application: application.name,
       source: delivery.source,
       deliveryId: delivery.deliveryId,
@@ -59,26 +66,28 @@ function reasonOf(delivery: { readonly type: 'ping' } | { readonly type: 'other'
   return delivery.type === 'ping' ? 'ping: the trigger works' : `the event ${delivery.event} starts no run`;
 }
 
-function ignored(application: Application, reason: string): TriggerAnswer {
-  return { result: 'ignored', application: application.name, run: null, url: null, temporalUrl: null, reason };
+/** The id of the delivery under which the relay has answered its sender. */
+const RelayId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'at most 64 letters, digits, hyphens and underscores');
+
+/** Undefined when a forge or a hook has sent it itself. */
+function readWebhookHeaders(headers: Headers): WebhookHeaders | undefined {
+  const signature = header(headers, 'webhook-signature');
+  if (signature === undefined) return undefined;
+  return {
+    'webhook-id': header(headers, 'webhook-id') ?? '',
+    'webhook-timestamp': header(headers, 'webhook-timestamp') ?? '',
+    'webhook-signature': signature,
+  };
 }
 
-export function viewAnswer(links: Links, answer: DeliveryAnswer): TriggerAnswer {
-  const { result, application } = answer;
-  const reason = result === 'ignored' ? answer.reason : null;
-  if (result === 'ignored' || answer.number === undefined) {
-    return { result, application, run: null, url: null, temporalUrl: null, reason };
-  }
-  return { result, application, ...runLinks(links, application, answer.number), reason };
-}
-
-function runLinks(
-  links: Links,
-  application: ApplicationName,
-  number: number,
-): Pick<TriggerAnswer, 'run' | 'url' | 'temporalUrl'> {
-  const run = formatRunId({ application, number, round: 1 });
-  return { run, url: runUrl(links, application, number), temporalUrl: temporalUrl(links, run) };
+function isSignedBySender(
+  secret: Secret,
+  headers: Headers,
+  body: Buffer,
+  relayed: WebhookHeaders | undefined,
+): boolean {
+  if (relayed !== undefined) return isSignedWebhook(secret, body, relayed);
+  return isSignedBy(secret, body, header(headers, 'x-hub-signature-256'));
 }
 
 /** I10: a trigger whose secret is empty would accept nothing or everything; Loam does not start with one. */

@@ -54,7 +54,7 @@ export const PositiveNumber = z
   .transform(Number);
 
 const Status = z.enum(taskStatuses);
-const Instant = z.iso.datetime();
+export const Instant = z.iso.datetime();
 
 export const Problem = z.object({
   pointer: z.string(),
@@ -250,18 +250,6 @@ export const RunDetail = z
   })
   .meta({ id: 'RunDetail' });
 export type RunDetail = z.infer<typeof RunDetail>;
-
-export const TriggerAnswer = z
-  .object({
-    result: z.enum(['accepted', 'duplicate', 'ignored']),
-    application: z.string(),
-    run: z.string().nullable(),
-    url: z.string().nullable(),
-    temporalUrl: z.string().nullable(),
-    reason: z.string().nullable(),
-  })
-  .meta({ id: 'TriggerAnswer' });
-export type TriggerAnswer = z.infer<typeof TriggerAnswer>;
 
 export const DecisionAnswer = z
   .object({

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { applicationCommands } from './commands/application.ts';
 import { credentialCommands } from './commands/credential.ts';
+import { deliveryCommands } from './commands/delivery.ts';
 import { environmentCommands } from './commands/environment.ts';
 import { gateCommands } from './commands/gate.ts';
 import { localCommands } from './commands/local.ts';
@@ -50,6 +51,7 @@ function makeProgram(context: CliContext, finish: (code: number) => void): Comma
   gateCommands(registry);
   planCommands(registry);
   applicationCommands(registry);
+  deliveryCommands(registry);
   environmentCommands(registry);
   credentialCommands(registry);
   inherit(program);

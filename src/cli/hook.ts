@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TriggerAnswer } from '../api/schema.ts';
+import type { TriggerAnswer } from '../api/delivery-view.ts';
 import type { HookSettings } from '../api/hook-settings.ts';
 import { watchPush } from './hook-watch.ts';
 import { dropDelivery } from './spool-drop.ts';

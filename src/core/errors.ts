@@ -22,6 +22,7 @@ export const errorKinds = {
   'blob-missing': kind(500, 'A stored blob is missing'),
   'commit-missing': kind(422, 'The commit is not in the repository'),
   'configuration-invalid': kind(500, 'The configuration is invalid'),
+  'delivery-unknown': kind(404, 'No such delivery'),
   'deploy-refused': kind(422, 'The deploy cannot be done here'),
   'deploy-unhealthy': kind(422, 'The new release did not become healthy'),
   'environment-unknown': kind(404, 'No such environment'),

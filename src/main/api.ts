@@ -1,4 +1,5 @@
 // The doors, and behind them the dispatcher: both see the same rows, and a door that has written one wakes the dispatcher at once.
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { createApi } from '../api/create-api.ts';
@@ -6,7 +7,9 @@ import { refuseEmptySecrets } from '../api/receive.ts';
 import { serveApi } from '../api/serve.ts';
 import { startSpool } from '../api/spool.ts';
 import { readConfig } from '../config.ts';
+import { parseDigest } from '../core/model/ids.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
+import { watchHeads } from '../dispatch/missed-pushes.ts';
 import { ensureAdminToken } from './admin-token.ts';
 import { untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
@@ -24,6 +27,14 @@ await ensureAdminToken(store, config.dataDir);
 const endpoint = await readEndpoint(config.dataDir);
 const engine = createRunEngine({ address: temporalAddress(config), namespace: config.temporal.namespace });
 const dispatcher = createDispatcher({ store, engine, logger });
+const heads = watchHeads({
+  store,
+  git,
+  logger,
+  everyMs: config.heads.everyMs,
+  digest: (text) => parseDigest(`sha256:${createHash('sha256').update(text).digest('hex')}`),
+  wake: () => dispatcher.wake(),
+});
 let apiUrl = endpoint?.apiUrl ?? '';
 const api = createApi({
   store,
@@ -55,7 +66,7 @@ logger.info({ apiUrl }, 'the API is ready');
 const reason = await untilAskedToEnd();
 logger.info({ reason }, 'the API drains');
 api.close();
-await Promise.all([spool.stop(), dispatcher.stop(), server.close()]);
+await Promise.all([spool.stop(), heads.stop(), dispatcher.stop(), server.close()]);
 await engine.close();
 await store.close();
 logger.info({}, 'the API ended');

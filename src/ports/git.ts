@@ -35,6 +35,8 @@ export interface Git {
   ): Promise<readonly Commit[]>;
   /** The commit that a ref of the remote points to; undefined when there is no such ref. */
   head(source: GitSource, ref: string, signal: AbortSignal): Promise<Sha | undefined>;
+  /** Every branch of the remote by its full name, with the commit that it points to. Throws `input-too-large` when they are too many. */
+  heads(source: GitSource, signal: AbortSignal): Promise<ReadonlyMap<string, Sha>>;
   /** Makes a bare repository if there is none; true when it made one. */
   createRepository(path: string): Promise<boolean>;
   /** Installs an executable post-receive hook; keeps a foreign one (`input-invalid`, with the place). */

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { OutputReference, TaskType } from '../core/graph/graph.ts';
 import type { Decision, Gate, GatePreview, GateSubject, Verdict } from '../core/gate/gate.ts';
-import type { DeliveryAnswer, DeliverySource, Push } from '../core/model/delivery.ts';
+import type { DeliveryAnswer, DeliverySource, KnownHead, Push } from '../core/model/delivery.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
@@ -98,6 +98,8 @@ export interface EnvironmentStore {
 }
 
 export interface NewDelivery {
+  /** Under which a relay has answered its sender already; else the store chooses one. */
+  readonly id?: string | undefined;
   readonly application: ApplicationName;
   readonly source: DeliverySource;
   /** Chosen by the sender, at most 200 characters. */
@@ -112,20 +114,32 @@ export interface NewDelivery {
 export interface DeliveryRow {
   readonly id: string;
   readonly application: ApplicationName;
-  readonly source: DeliverySource;
-  readonly deliveryId: string;
-  readonly push: Push;
   readonly receivedAtMs: number;
   readonly answer: DeliveryAnswer;
+  /** Undefined for an event that is no push. A repeat shows what the first one brought. */
+  readonly brought: { readonly source: DeliverySource; readonly deliveryId: string; readonly push: Push } | undefined;
+}
+
+export interface KnownHeads {
+  /** False until `markWatched`: then heads that no delivery has named were there before, and are no pushes. */
+  readonly isWatched: boolean;
+  /** Of each ref the newest delivery of a push (several when they came in the same millisecond), and the manual ones since. */
+  readonly newest: readonly KnownHead[];
 }
 
 export interface DeliveryStore {
   /**
    * I1: one transaction: the delivery, the number and the run row. The same delivery id, the same body, or the same (ref, before, after) from another source within
    * 10 minutes answers `duplicate` with the run of the first; `manual` is never the same as a push. A push whose `after` is `before`, or that has none, is `ignored`.
+   * Throws `input-invalid` when the given `id` names another delivery.
    */
   receive(delivery: NewDelivery): Promise<DeliveryAnswer>;
+  /** Records an event that is no push, so that its id can be asked for. Twice under the same id is once. */
+  ignore(event: Pick<NewDelivery, 'id' | 'application'> & { readonly reason: string }): Promise<DeliveryAnswer>;
+  /** Any delivery that was answered, also a repeat, which has the id that its answer named. */
   get(id: string): Promise<DeliveryRow | undefined>;
+  heads(application: ApplicationName): Promise<KnownHeads>;
+  markWatched(application: ApplicationName): Promise<void>;
 }
 
 export interface RunRow {

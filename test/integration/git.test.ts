@@ -131,6 +131,7 @@ describe('git: commits', () => {
       const unreachable = { ...source, repositoryUrl };
       await expect(git.fetch(unreachable, nobody, signal)).rejects.toMatchObject({ code: 'git-unavailable' });
       await expect(git.head(unreachable, 'HEAD', signal)).rejects.toMatchObject({ code: 'git-unavailable' });
+      await expect(git.heads(unreachable, signal)).rejects.toMatchObject({ code: 'git-unavailable' });
     }
   });
 
@@ -145,6 +146,8 @@ describe('git: commits', () => {
     expect(await git.head(source, 'HEAD', signal)).toBe(sha);
     expect(await git.head(source, 'refs/tags/v1', signal)).toBe(sha);
     expect(await git.head(source, 'refs/heads/other', signal)).toBeUndefined();
+    const heads = ['refs/heads/main', 'refs/heads/x/refs/heads/other'].map((name) => [name, sha] as const);
+    expect(await git.heads(source, signal)).toEqual(new Map(heads));
   });
 
   it('reads messages and names that are no UTF-8', async () => {

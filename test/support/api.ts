@@ -52,7 +52,7 @@ export interface FakeLogs extends Pick<LogStore, 'read' | 'wait'> {
 export interface FakeGit extends Git {
   readonly repositories: Set<string>;
   readonly hooks: Map<string, string>;
-  readonly heads: Map<string, Sha>;
+  readonly refs: Map<string, Sha>;
 }
 
 /** The API on the real database; Temporal, git, logs and blobs are small fakes. */
@@ -185,14 +185,14 @@ function makeLogs(): FakeLogs {
 function makeGit(): FakeGit {
   const repositories = new Set<string>();
   const hooks = new Map<string, string>();
-  const heads = new Map<string, Sha>();
+  const refs = new Map<string, Sha>();
   const commit = (sha: Sha) => Promise.resolve({ sha, subject: 'Say hello', author: 'Ann' });
   return {
     repositories,
     hooks,
-    heads,
+    refs,
     fetch: (_source, sha) => {
-      if ([...heads.values()].includes(sha)) return Promise.resolve();
+      if ([...refs.values()].includes(sha)) return Promise.resolve();
       return Promise.reject(new DomainError('commit-missing', `no commit ${sha}`));
     },
     readFile: () => Promise.resolve(undefined),
@@ -201,7 +201,8 @@ function makeGit(): FakeGit {
     },
     commit: (_source, sha) => commit(sha),
     log: () => Promise.resolve([]),
-    head: (_source, ref) => Promise.resolve(heads.get(ref)),
+    head: (_source, ref) => Promise.resolve(refs.get(ref)),
+    heads: () => Promise.resolve(refs),
     createRepository: (folder) => Promise.resolve(repositories.size !== repositories.add(folder).size),
     installHook: (folder, script) => {
       hooks.set(folder, script);

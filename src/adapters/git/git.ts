@@ -13,6 +13,8 @@ import { createBareRepository, installPostReceive } from './repository.ts';
 
 const archiveTimeoutMs = 600_000;
 const defaultLimits: FetchLimits = { timeoutMs: 600_000, maxBytes: 4_000_000_000 };
+/** About twelve thousand names. */
+const maxListBytes = 1_000_000;
 const logFormat = '%H%x00%an%x00%s';
 const maxSubject = 500;
 const maxAuthor = 200;
@@ -138,21 +140,32 @@ class MirrorGit implements Git {
 
   async head(source: GitSource, ref: string, signal: AbortSignal): Promise<Sha | undefined> {
     checkRef(ref);
-    const { url, protocols } = parseRemote(source);
     const peeled = `${ref}^{}`;
-    const args = ['ls-remote', '--quiet', '--', url, ref, peeled];
-    const result = await this.#git.run({ args, protocols, signal, maxOutputBytes: 1_000_000 });
-    if (result.exitCode !== 0) throw new DomainError('git-unavailable', explain(result));
     // ls-remote also matches the tails of longer names.
-    const found = new Map(
-      result.stdout
-        .toString('utf8')
-        .split('\n')
-        .map((line) => line.split('\t'))
-        .map(([sha = '', name = '']) => [name, sha]),
-    );
-    const sha = found.get(peeled) ?? found.get(ref) ?? '';
-    return isSha(sha) ? sha : undefined;
+    const found = await this.#listRemote(source, [ref, peeled], signal);
+    return found.get(peeled) ?? found.get(ref);
+  }
+
+  async heads(source: GitSource, signal: AbortSignal): Promise<ReadonlyMap<string, Sha>> {
+    const found = await this.#listRemote(source, ['refs/heads/*'], signal);
+    return new Map([...found].filter(([name]) => name.startsWith('refs/heads/')));
+  }
+
+  async #listRemote(
+    source: GitSource,
+    patterns: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Sha>> {
+    const { url, protocols } = parseRemote(source);
+    const args = ['ls-remote', '--quiet', '--', url, ...patterns];
+    const result = await this.#git.run({ args, protocols, signal, maxOutputBytes: maxListBytes });
+    if (result.exitCode !== 0) throw new DomainError('git-unavailable', explain(result));
+    const found = new Map<string, Sha>();
+    for (const line of result.stdout.toString('utf8').split('\n')) {
+      const [sha = '', name = ''] = line.split('\t');
+      if (isSha(sha)) found.set(name, sha);
+    }
+    return found;
   }
 
   async createRepository(folder: string): Promise<boolean> {

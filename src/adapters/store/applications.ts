@@ -47,6 +47,7 @@ export class SqlApplicationStore implements ApplicationStore {
       trigger: checkedText(application.trigger, 'the id of the trigger', 100),
       triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), secretContext(application.name)),
       lastRun: 0,
+      watched: 0,
       createdAtMs: this.#database.now(),
     };
     const added = await this.#database.write((db) =>

@@ -21,6 +21,7 @@ export interface ApplicationTable {
   readonly trigger: string;
   readonly triggerSecret: string;
   readonly lastRun: number;
+  readonly watched: Flag;
   readonly createdAtMs: number;
 }
 
@@ -64,6 +65,16 @@ export interface DeliveryTable {
   readonly ignored: string | null;
   /** The first delivery of the same push, when another source brought it. */
   readonly duplicateOf: string | null;
+}
+
+/** A delivery without a row of its own in `deliveries`: a repeat of one that has, or an event that is no push. */
+export interface ReceiptTable {
+  readonly id: string;
+  readonly application: ApplicationName;
+  /** The delivery that it repeats. */
+  readonly delivery: string | null;
+  readonly ignored: string | null;
+  readonly receivedAtMs: number;
 }
 
 export interface RunTable {
@@ -210,6 +221,7 @@ export interface Tables {
   readonly environments: EnvironmentTable;
   readonly fences: FenceTable;
   readonly deliveries: DeliveryTable;
+  readonly receipts: ReceiptTable;
   readonly runs: RunTable;
   readonly tasks: TaskTable;
   readonly attempts: AttemptTable;

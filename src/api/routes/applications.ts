@@ -103,13 +103,19 @@ async function addApplication(
     { name, repositoryUrl, local: !isRemote, branches, trigger },
     secret,
   );
-  if (!isRemote) await installHook(dependencies, application);
+  if (!isRemote) await setUpLocal(dependencies, application, repository === undefined);
   return {
     ...viewApplication(links, application),
     repository: isRemote ? 'remote' : repository === undefined ? 'made' : 'taken',
     hookInstalled: !isRemote,
     ...(isRemote && { triggerSecret: secret.reveal() }),
   };
+}
+
+async function setUpLocal(dependencies: RouteDependencies, application: Application, isMade: boolean): Promise<void> {
+  // A repository that was made just now is known as a whole: whatever appears in it is a push.
+  if (isMade) await dependencies.store.deliveries.markWatched(application.name);
+  await installHook(dependencies, application);
 }
 
 /** The same application once more: installs the hook again, which heals one whose program has moved, or a call that was cut off. */

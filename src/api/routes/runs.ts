@@ -6,24 +6,15 @@ import type { ApplicationName, Sha, TaskName } from '../../core/model/ids.ts';
 import { isTerminal, taskStatuses } from '../../core/model/status.ts';
 import type { Commit, GitSource } from '../../ports/git.ts';
 import type { RunRow } from '../../ports/store.ts';
-import { firstLine } from '../delivery.ts';
+import { firstLine } from '../../core/model/foreign-text.ts';
+import { TriggerAnswer, viewAnswer } from '../delivery-view.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { serveEvents } from '../event-stream.ts';
 import { followRun, followRuns } from '../follow.ts';
-import { viewAnswer } from '../receive.ts';
 import { defineRoute, defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunAddress, RunReader } from '../run-reader.ts';
-import {
-  ApplicationNameText,
-  PositiveNumber,
-  RunDetail,
-  RunView,
-  ShaText,
-  TaskNameText,
-  TriggerAnswer,
-  text,
-} from '../schema.ts';
+import { ApplicationNameText, PositiveNumber, RunDetail, RunView, ShaText, TaskNameText, text } from '../schema.ts';
 import { viewRun } from '../view.ts';
 import { requireApplication } from './applications.ts';
 

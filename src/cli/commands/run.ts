@@ -1,4 +1,5 @@
-import type { QueueView, ReleaseView, RunDetail, RunEvent, RunView, TriggerAnswer } from '../../api/schema.ts';
+import type { TriggerAnswer } from '../../api/delivery-view.ts';
+import type { QueueView, ReleaseView, RunDetail, RunEvent, RunView } from '../../api/schema.ts';
 import { addCommand, segment, textOption } from '../command.ts';
 import type { Registry, Tools } from '../command.ts';
 import { exitCodes, usage } from '../failure.ts';

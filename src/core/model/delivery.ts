@@ -19,8 +19,27 @@ export interface Push {
   readonly author: string;
 }
 
+interface Answered {
+  /** Id of the delivery that this is the answer to. */
+  readonly delivery: string;
+  readonly application: ApplicationName;
+}
+
 /** What became of a delivery; the door's answer says it. */
-export type DeliveryAnswer =
-  | { readonly result: 'accepted'; readonly application: ApplicationName; readonly number: number }
-  | { readonly result: 'duplicate'; readonly application: ApplicationName; readonly number: number | undefined }
-  | { readonly result: 'ignored'; readonly application: ApplicationName; readonly reason: string };
+export type DeliveryAnswer = Answered &
+  (
+    | { readonly result: 'accepted'; readonly number: number }
+    /** `of`: the delivery that it repeats; its run, if that one has any. */
+    | { readonly result: 'duplicate'; readonly of: string; readonly number: number | undefined }
+    | { readonly result: 'ignored'; readonly reason: string }
+  );
+
+/** What deliveries have said of a ref last. */
+export interface KnownHead {
+  readonly ref: string;
+  /** Undefined when the ref was deleted. */
+  readonly after: Sha | undefined;
+  readonly delivery: string;
+  /** Asked for by a person: says which commit was run, not that the ref was moved. */
+  readonly isManual: boolean;
+}

@@ -167,7 +167,7 @@ describe('runs', () => {
   });
 
   it('starts a run by hand, once per idempotency key', async () => {
-    test.git.heads.set('refs/heads/main', shaOf('head')).set('refs/heads/old', shaOf('old'));
+    test.git.refs.set('refs/heads/main', shaOf('head')).set('refs/heads/old', shaOf('old'));
     const trigger = (json: unknown, key = 'k'): ReturnType<TestApi['call']> =>
       test.call('POST', '/v1/applications/thingy/runs', {
         role: 'developer',

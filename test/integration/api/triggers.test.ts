@@ -79,6 +79,7 @@ describe('POST /v1/triggers/{trigger}', () => {
     expect(answer.status).toBe(202);
     expect(answer.body).toEqual({
       result: 'accepted',
+      delivery: expect.any(String) as string,
       application: 'thingy',
       run: 'thingy/1',
       url: `${test.server.url}/v1/runs/thingy/1`,

@@ -161,7 +161,7 @@ describe('loam runs, show, logs, approve, reject, cancel, retry, trigger', () =>
   });
 
   it('triggers a run, and waits for it', async () => {
-    test.git.heads.set('refs/heads/main', shaOf('head'));
+    test.git.refs.set('refs/heads/main', shaOf('head'));
     expect(await loam('trigger thingy')).toMatchObject({
       code: 0,
       out: expect.stringContaining('accepted: thingy/2') as string,

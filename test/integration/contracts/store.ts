@@ -13,6 +13,7 @@ import {
   thingy,
   type OpenStore,
 } from './store-builders.ts';
+import { testStoreDeliveries } from './store-deliveries.ts';
 import { testStoreGates } from './store-gates.ts';
 import { testStoreRuns } from './store-runs.ts';
 import { testStoreTasks } from './store-tasks.ts';
@@ -31,6 +32,7 @@ export function testStore(name: string, open: () => Promise<OpenStore>): void {
 
   describe(`${name}: applications and environments`, () => testPlaces(withStore));
   describe(`${name}: deliveries`, () => testDeliveries(withStore));
+  describe(`${name}: ids of deliveries and heads`, () => testStoreDeliveries(withStore));
   describe(`${name}: runs`, () => testStoreRuns(withStore));
   describe(`${name}: tasks`, () => testStoreTasks(withStore));
   describe(`${name}: gates and releases`, () => testStoreGates(withStore));
@@ -151,7 +153,7 @@ function testDeliveries(withStore: WithStore): void {
       );
 
       expect(answers.filter((one) => one.result === 'accepted')).toEqual([
-        { result: 'accepted', application: thingy, number: 1 },
+        { result: 'accepted', delivery: expect.any(String) as string, application: thingy, number: 1 },
       ]);
       expect(answers.filter((one) => one.result === 'duplicate')).toHaveLength(9);
       expect(answers.every((one) => one.result !== 'ignored' && one.number === 1)).toBe(true);
@@ -162,23 +164,24 @@ function testDeliveries(withStore: WithStore): void {
     withStore(async ({ store }) => {
       await addApplication(store);
       const bodyDigest = makeDigest('one body');
-      await store.deliveries.receive(makeDelivery('d1', { bodyDigest }));
+      const first = await store.deliveries.receive(makeDelivery('d1', { bodyDigest }));
 
       const answer = await store.deliveries.receive(makeDelivery('forged', { bodyDigest }));
 
-      expect(answer).toEqual({ result: 'duplicate', application: thingy, number: 1 });
+      expect(answer).toMatchObject({ result: 'duplicate', of: first.delivery, application: thingy, number: 1 });
+      expect(answer.delivery).not.toBe(first.delivery);
     }));
 
   it('takes the same push of another source as one, also when that source repeats it later', () =>
     withStore(async ({ store, clock }) => {
       await addApplication(store);
-      await store.deliveries.receive(makeDelivery('hook-1'));
+      const { delivery: of } = await store.deliveries.receive(makeDelivery('hook-1'));
 
       const webhook = await store.deliveries.receive(makeDelivery('webhook-1', { source: 'webhook' }));
       clock.nowMs += 60 * 60_000;
       const repeated = await store.deliveries.receive(makeDelivery('webhook-1', { source: 'webhook' }));
 
-      expect([webhook, repeated]).toEqual(Array(2).fill({ result: 'duplicate', application: thingy, number: 1 }));
+      expect([webhook, repeated]).toMatchObject(Array(2).fill({ result: 'duplicate', of, number: 1 }));
     }));
 
   it('takes the same push of another source as a new one after ten minutes', () =>
@@ -235,8 +238,8 @@ function testDeliveries(withStore: WithStore): void {
       const unchanged = await store.deliveries.receive(makeDelivery('d2', { push: same }));
       const deleted = await store.deliveries.receive(makeDelivery('d3', { push: makePush({ after: undefined }) }));
 
-      expect(filtered).toEqual({ result: 'ignored', application: thingy, reason });
-      expect(repeated).toEqual({ result: 'duplicate', application: thingy, number: undefined });
+      expect(filtered).toMatchObject({ result: 'ignored', application: thingy, reason });
+      expect(repeated).toMatchObject({ result: 'duplicate', of: filtered.delivery, number: undefined });
       expect(unchanged).toMatchObject({ result: 'ignored', reason: 'the head of refs/heads/main did not change' });
       expect(deleted).toMatchObject({ result: 'ignored' });
       expect(await store.runs.list({ limit: 10 })).toEqual([]);
@@ -285,9 +288,11 @@ function testDeliveries(withStore: WithStore): void {
 
       expect(row).toMatchObject({
         application: thingy,
-        source: 'hook',
-        deliveryId: 'd1',
-        push: { ref: 'refs/heads/main', before: makeSha('a'), after: makeSha('b') },
+        brought: {
+          source: 'hook',
+          deliveryId: 'd1',
+          push: { ref: 'refs/heads/main', before: makeSha('a'), after: makeSha('b') },
+        },
         answer: { result: 'accepted', number: 2 },
       });
       expect(await store.deliveries.get('nobody')).toBeUndefined();

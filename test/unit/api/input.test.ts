@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstLine, readDelivery } from '../../../src/api/delivery.ts';
+import { readDelivery } from '../../../src/api/delivery.ts';
 import { parseJson } from '../../../src/api/json.ts';
 import { mayUse, roles } from '../../../src/api/route.ts';
 import { isSignedBy, signBody } from '../../../src/api/signature.ts';
@@ -56,13 +56,6 @@ describe('signature', () => {
 });
 
 describe('delivery', () => {
-  it('keeps of foreign text one line without control characters', () => {
-    expect(firstLine('\n  Say \u001b[31mhello\u0007\r\nmore')).toBe('Say  [31mhello');
-    expect(firstLine('a\u202eb')).toBe('a b');
-    expect(firstLine('😀'.repeat(300))).toBe('😀'.repeat(200));
-    expect(firstLine('')).toBe('');
-  });
-
   it('reads only the headers that it knows, and once', () => {
     const body = Buffer.from('{}');
 

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { DomainError } from '../../core/errors.ts';
+import { DeliveryView, viewDelivery } from '../delivery-view.ts';
+import type { RouteDependencies } from '../dependencies.ts';
+import { defineRoute } from '../route.ts';
+import type { Route } from '../route.ts';
+import { text } from '../schema.ts';
+
+export function deliveryRoutes({ store, links }: RouteDependencies): readonly Route[] {
+  return [
+    defineRoute({
+      method: 'get',
+      path: '/v1/deliveries/{delivery}',
+      access: 'viewer',
+      summary: 'Tells what became of a delivery, by the id that the door or the relay answered with',
+      params: z.object({ delivery: text(100) }),
+      answer: DeliveryView,
+      handle: async ({ params: { delivery } }) => {
+        const row = await store.deliveries.get(delivery);
+        if (row !== undefined) return viewDelivery(links, row);
+        const message = `There is no delivery "${delivery}" here; a relay may still keep it`;
+        throw new DomainError('delivery-unknown', message);
+      },
+    }),
+  ];
+}
