@@ -5,6 +5,7 @@ import path from 'node:path';
 
 const programs: Readonly<Record<string, string>> = {
   path: path.resolve(import.meta.dirname, '../test/bench/path.ts'),
+  engine: path.resolve(import.meta.dirname, '../test/bench/engine.ts'),
 };
 
 const [name = '', ...options] = process.argv.slice(2);

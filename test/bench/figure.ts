@@ -6,7 +6,7 @@ export interface Budget {
 
 export interface Figure {
   readonly name: string;
-  readonly unit: 'ms' | 'times' | '1/s';
+  readonly unit: 'ms' | 'times' | '1/s' | 'events' | 'bytes';
   readonly samples: number;
   readonly median: number;
   /** First and third quartile. */

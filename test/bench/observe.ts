@@ -19,12 +19,11 @@ const Run = z.object({
 export type ObservedRun = z.infer<typeof Run>;
 
 const pollMs = 100;
-const deadlineMs = 60_000;
 /** Clock ticks of /proc/<pid>/stat: 100 a second on every Linux that Node runs on. */
 const tickMs = 10;
 
 /** Looks rarely: each look is work for the API and the database that are measured. Throws unless the run ended with `ending`. */
-export async function awaitEnd(loam: Loam, id: string, ending: string): Promise<ObservedRun> {
+export async function awaitEnd(loam: Loam, id: string, ending: string, deadlineMs = 60_000): Promise<ObservedRun> {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     await delay(pollMs);

@@ -1,7 +1,5 @@
 // npm run bench -- path: the path of a commit against the budgets of the design, on a Loam of its own.
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { createLoam } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
 import { closeConnections, createApplication } from './application.ts';
 import {
@@ -18,6 +16,7 @@ import { isOver, makeFigure, quantile } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { startHandWritten } from './hand-written.ts';
 import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { interleave, readOptions, say, withLoam } from './program.ts';
 import { openExecutorAlone } from './spawn.ts';
 import type { SpawnTimes } from './spawn.ts';
 
@@ -29,55 +28,29 @@ const usage = `npm run bench -- path [--json FILE] [--rounds N]
 const Runs = z.object({ runs: z.array(z.object({ id: z.string() })) });
 const Run = z.object({ warnings: z.array(z.string()) });
 
-interface Options {
-  readonly rounds: number;
-  readonly json: string | undefined;
-}
-
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readOptions();
+  const options = readOptions(usage, 15);
   if (options === undefined) return 2;
   const loadBefore = loadNow();
-  const loam = await createLoam();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void loam.destroy().finally(() => process.exit(130)));
-  }
-  try {
-    say('starting a Loam of its own');
-    await loam.start();
+  await withLoam(async (loam) => {
     const figures = await measure(loam, options.rounds);
-    const executorLimits = await readExecutorLimits(loam);
     const command = `npm run bench -- path --rounds ${options.rounds}`;
-    const report = makeReport(command, executorLimits, figures, loadBefore);
+    const report = makeReport(command, await readExecutorLimits(loam), figures, loadBefore);
     process.stdout.write(printReport(report));
     if (options.json !== undefined) await writeReport(report, options.json);
     const over = figures.filter(isOver).length;
     say(over === 0 ? 'all within their budgets' : `${over} over their budget`);
-    return 0;
-  } finally {
-    closeConnections();
-    await loam.destroy();
-  }
+  });
+  closeConnections();
+  return 0;
 }
 
 /** A run says what its sandboxes could not do. */
 async function readExecutorLimits(loam: Loam): Promise<readonly string[]> {
   const { runs } = Runs.parse((await loam.api('GET', '/v1/runs?limit=1')).body);
   return Run.parse((await loam.api('GET', `/v1/runs/${runs[0]?.id ?? ''}`)).body).warnings;
-}
-
-function readOptions(): Options | undefined {
-  try {
-    const { values } = parseArgs({ options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } } });
-    const rounds = Number(values.rounds);
-    if (Number.isInteger(rounds) && rounds >= 4) return { rounds, json: values.json };
-  } catch (error) {
-    process.stderr.write(`${String(error)}\n`);
-  }
-  process.stderr.write(usage);
-  return undefined;
 }
 
 async function measure(loam: Loam, rounds: number): Promise<readonly Figure[]> {
@@ -174,14 +147,4 @@ async function measureDoor(loam: Loam): Promise<readonly Figure[]> {
     makeFigure('webhook answer, 20 a second', modest, { withP99 }),
     makeFigure('webhook answer, 200 a second', busy, { withP99, budget: { limit: 50, from: 'p99, ARCHITECTURE.md' } }),
   ];
-}
-
-/** A B C A B C ...: a disturbance that lasts hits all of them. One round more than counts. */
-async function interleave(name: string, rounds: number, cases: readonly (() => Promise<void>)[]): Promise<void> {
-  say(`${name}: ${rounds} rounds and one to warm up`);
-  for (let round = 0; round <= rounds; round += 1) for (const one of cases) await one();
-}
-
-function say(line: string): void {
-  process.stderr.write(`bench: ${line}\n`);
 }

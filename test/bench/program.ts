@@ -1,0 +1,48 @@
+// What every bench has: its options, a Loam of its own that is gone afterwards also when it is interrupted, rounds in turn.
+import { parseArgs } from 'node:util';
+import { createLoam } from '../support/loam.ts';
+import type { Loam } from '../support/loam.ts';
+
+export interface BenchOptions {
+  readonly rounds: number;
+  readonly json: string | undefined;
+}
+
+/** Undefined: they are wrong, and the usage was printed. */
+export function readOptions(usage: string, standardRounds: number): BenchOptions | undefined {
+  try {
+    const { values } = parseArgs({
+      options: { rounds: { type: 'string', default: String(standardRounds) }, json: { type: 'string' } },
+    });
+    const rounds = Number(values.rounds);
+    if (Number.isInteger(rounds) && rounds >= 4) return { rounds, json: values.json };
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
+  }
+  process.stderr.write(usage);
+  return undefined;
+}
+
+export async function withLoam(bench: (loam: Loam) => Promise<void>): Promise<void> {
+  const loam = await createLoam();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void loam.destroy().finally(() => process.exit(130)));
+  }
+  try {
+    say('starting a Loam of its own');
+    await loam.start();
+    await bench(loam);
+  } finally {
+    await loam.destroy();
+  }
+}
+
+/** A B C A B C ...: a disturbance that lasts hits all of them. One round more than counts. */
+export async function interleave(name: string, rounds: number, cases: readonly (() => Promise<void>)[]): Promise<void> {
+  say(`${name}: ${rounds} rounds and one to warm up`);
+  for (let round = 0; round <= rounds; round += 1) for (const one of cases) await one();
+}
+
+export function say(line: string): void {
+  process.stderr.write(`bench: ${line}\n`);
+}
