@@ -10,8 +10,7 @@ import type { FollowOptions } from './follow.ts';
 import { exists, jobFolder, parseJobName, readEnd, readShim } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkJob } from './job-limits.ts';
-import { launchJob } from './launch.ts';
-import type { NetworkPool } from './network.ts';
+import type { Launcher, NetworkMaker } from './launcher.ts';
 import { isShimAlive } from './processes.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
 
@@ -22,7 +21,8 @@ export interface ProcessExecutorParts {
   readonly shim: string;
   readonly host: SandboxHost;
   /** Undefined: `egress` is the host's network. */
-  readonly networks: NetworkPool | undefined;
+  readonly networks: NetworkMaker | undefined;
+  readonly launcher: Launcher;
   readonly limits: readonly string[];
 }
 
@@ -47,13 +47,8 @@ export class ProcessExecutor implements Executor {
     if (readShim(folder) !== undefined) return { created: false };
     checkJob(job);
     const networkKind = this.#networkOf(job);
-    const network = networkKind === 'prepared' ? await this.#parts.networks?.take() : undefined;
-    try {
-      const { host, shim } = this.#parts;
-      return { created: await launchJob({ host, shim, job, folder, network, networkKind }) };
-    } finally {
-      network?.release(); // the shim holds its own copy
-    }
+    const { host, shim, networks, launcher } = this.#parts;
+    return { created: await launcher.launch({ host, shim, job, folder, networkKind, networks }) };
   }
 
   async attach(key: JobKey, options: FollowOptions): Promise<JobEnd> {

@@ -10,7 +10,8 @@ import { deleteTree } from './delete-tree.ts';
 import { deleteTrash, ProcessExecutor } from './executor.ts';
 import type { ProcessExecutorParts } from './executor.ts';
 import { layHostFiles } from './host-files.ts';
-import { loopbackNameServer, NetworkPool } from './network.ts';
+import { Launcher } from './launcher.ts';
+import { loopbackNameServer } from './network.ts';
 import type { Isolation, SandboxHost } from './sandbox.ts';
 import { findTools } from './tools.ts';
 
@@ -48,7 +49,13 @@ export async function createProcessExecutor(options: ProcessExecutorOptions): Pr
     dataFolder: dirname(jobsFolder),
   };
   const forwardPath = join(dirname(here), `forward${extname(here)}`);
-  const base = { jobsFolder, shim: files.shim, networks: undefined, limits: [] };
+  const base = {
+    jobsFolder,
+    shim: files.shim,
+    launcher: new Launcher(options.logger),
+    networks: undefined,
+    limits: [],
+  };
 
   const reasons: string[] = [];
   for (const isolation of options.bwrapPath === undefined ? [] : isolations()) {
@@ -99,10 +106,10 @@ async function withNetworks(parts: ProcessExecutorParts, options: ProcessExecuto
   const { slirp4netnsPath } = options;
   let why = slirp4netnsPath === undefined ? 'slirp4netns was not found' : loopbackNameServer();
   if (slirp4netnsPath !== undefined && why === undefined) {
-    const networks = new NetworkPool(slirp4netnsPath, parts.host.isolation, options.logger);
+    const networks = { slirpPath: slirp4netnsPath, isolation: parts.host.isolation };
     why = await probe({ ...parts, networks }, 'egress');
     if (why === undefined) {
-      networks.fill();
+      parts.launcher.prepare(networks);
       return new ProcessExecutor({ ...parts, networks, limits });
     }
   }
