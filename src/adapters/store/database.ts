@@ -1,4 +1,4 @@
-import { CamelCasePlugin, Kysely, type Transaction } from 'kysely';
+import { CamelCasePlugin, Kysely, sql, type Transaction } from 'kysely';
 import { DomainError } from '../../core/errors.ts';
 import type { SecretBox } from '../../ports/secret.ts';
 import { migrate } from './migrations/migrate.ts';
@@ -7,6 +7,17 @@ import type { Tables } from './tables.ts';
 
 /** BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB: the database, not the query, is at fault. */
 const unavailableCodes = new Set([5, 6, 7, 8, 10, 11, 13, 14, 26]);
+
+/** Works that share a commit. The more, the longer other processes wait for the lock. */
+const maxTogether = 32;
+
+/** A piece of work that waits for its transaction. */
+interface Waiting {
+  run(transaction: Transaction<Tables>): Promise<void>;
+  /** Its transaction is committed. */
+  succeed(): void;
+  fail(error: unknown): void;
+}
 
 export interface DatabaseOptions {
   readonly file: string;
@@ -20,6 +31,8 @@ export class Database {
   readonly secretBox: SecretBox;
   readonly now: () => number;
   readonly #kysely: Kysely<Tables>;
+  readonly #waiting: Waiting[] = [];
+  #isWriting = false;
 
   constructor({ file, secretBox, now, busyWaitMs }: DatabaseOptions) {
     this.secretBox = secretBox;
@@ -39,14 +52,77 @@ export class Database {
     return translated(() => work(this.#kysely));
   }
 
-  /** One transaction. It holds the only connection: nothing but the database may be awaited within. */
+  /**
+   * One transaction, durable when it resolves. It holds the only connection: nothing but the database may be awaited within. What is asked for while another
+   * one commits shares the next commit, each in a savepoint of its own: the disk's flush is what a write costs, and it costs the same for many.
+   */
   async write<T>(work: (transaction: Transaction<Tables>) => Promise<T>): Promise<T> {
-    return translated(() => this.#kysely.transaction().execute(work));
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let result: { readonly value: T } | undefined;
+    this.#waiting.push({
+      run: async (transaction) => void (result = { value: await work(transaction) }),
+      succeed: () => {
+        if (result !== undefined) resolve(result.value);
+      },
+      fail: reject,
+    });
+    void this.#writeAll();
+    return translated(() => promise);
+  }
+
+  async #writeAll(): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    while (this.#waiting.length > 0) {
+      // A turn of the event loop: requests that came in while the driver held the thread get here, and share.
+      await turn();
+      await this.#writeTogether(this.#waiting.splice(0, maxTogether));
+    }
+    this.#isWriting = false;
+  }
+
+  async #writeTogether(works: readonly Waiting[]): Promise<void> {
+    const failed = new Map<Waiting, unknown>();
+    try {
+      await this.#kysely.transaction().execute(async (transaction) => {
+        const [only, ...others] = works;
+        if (only !== undefined && others.length === 0) await only.run(transaction);
+        else for (const work of works) await runApart(transaction, work, (error) => failed.set(work, error));
+      });
+    } catch (error) {
+      for (const work of works) work.fail(error);
+      return;
+    }
+    for (const work of works) {
+      if (failed.has(work)) work.fail(failed.get(work));
+      else work.succeed();
+    }
   }
 
   async close(): Promise<void> {
     await this.#kysely.destroy();
   }
+}
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A work that fails takes back what it did, and nothing of its neighbours. */
+async function runApart(
+  transaction: Transaction<Tables>,
+  work: Waiting,
+  onFailure: (error: unknown) => void,
+): Promise<void> {
+  await sql`savepoint work`.execute(transaction);
+  try {
+    await work.run(transaction);
+  } catch (error) {
+    // Fails in turn when SQLite has ended the whole transaction (a full disk): then all of them have failed.
+    await sql`rollback to savepoint work`.execute(transaction);
+    onFailure(error);
+  }
+  await sql`release savepoint work`.execute(transaction);
 }
 
 async function translated<T>(work: () => Promise<T>): Promise<T> {
