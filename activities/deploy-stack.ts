@@ -161,10 +161,11 @@ async function retireOthers(rollout: Rollout): Promise<void> {
 }
 
 /** Back to the last good release, in the world and in the rows. Throws on what a further attempt can mend. */
-async function abandon(rollout: Rollout, error: unknown): Promise<AttemptEnd> {
+async function abandon(rollout: Rollout, caught: unknown): Promise<AttemptEnd> {
   const { room, release, reference } = rollout;
   const why = interruption();
-  if (why === 'leave') throw error;
+  if (why === 'leave') throw caught;
+  const error = why === 'cancel' ? caught : await findCause(rollout, caught);
   const final = endingError(error);
   const isServing = isSameRelease(await room.target.live(release.application, release.environment), reference);
   if (final !== undefined) {
@@ -173,6 +174,16 @@ async function abandon(rollout: Rollout, error: unknown): Promise<AttemptEnd> {
   }
   if (why !== 'cancel') throw error;
   return isServing ? goLive(rollout) : giveUp(rollout, cancelled('the run was cancelled'));
+}
+
+/** A holder that has lost the lock may meet that in any step: the next one ends its release while it waits for health. */
+async function findCause(rollout: Rollout, error: unknown): Promise<unknown> {
+  try {
+    await guardFence(rollout, 'give up');
+    return error;
+  } catch (stale) {
+    return stale;
+  }
 }
 
 /** A deploy waits no longer for a trust than `freshToken` did: it would hold the environment's lock all the while. */

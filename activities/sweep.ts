@@ -88,7 +88,12 @@ async function endUnfinished(room: Room, environment: Environment, unfinished: r
     if (isSameRelease(serving, referenceOf(release)) && release.fence === environment.fence) {
       await room.store.releases.makeLive(release);
     } else {
-      await room.store.releases.fail(release, 'failed', 'its run ended before the deploy did');
+      const isCancelled = (await room.store.runs.get(release.run))?.status === 'cancelled';
+      await room.store.releases.fail(
+        release,
+        isCancelled ? 'cancelled' : 'failed',
+        'its run ended before the deploy did',
+      );
     }
   }
 }

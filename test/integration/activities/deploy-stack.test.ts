@@ -1,6 +1,7 @@
 // I2, I3, I6 of activities/deploy-stack.ts and deploy-steps.ts
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DomainError } from '../../../src/core/errors.ts';
 import { logOf, prepareDeploy, recorded, releases, running, serving, staging } from '../../support/activity-deploy.ts';
 import { call, dyingRoom, makeActivityRoom, makeEnvironment, thingy, waitFor } from '../../support/activity-room.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
@@ -149,6 +150,22 @@ describe('deploy_stack', () => {
     environment.cancel('CANCELLED', new ActivityCancellationDetails({ workerShutdown: true }));
     await expect(late).rejects.toMatchObject({ type: 'host-lost' });
     room.target.health = () => ({ type: 'healthy' });
+    const outcome = await call(room, 'deploy_stack', second);
+
+    expect(outcome).toMatchObject({ status: 'failed', code: 'fence-stale' });
+    expect([await serving(room), await recorded(room), running(room)]).toEqual([1, 1, [1]]);
+  });
+
+  it('says to a holder whose release was ended by the next one, while it waited for health, that its fence is stale (I3)', async () => {
+    await call(room, 'deploy_stack', await prepareDeploy(room, '1'));
+    const second = await prepareDeploy(room, '2');
+    let next: Promise<unknown> | undefined;
+    room.target.awaitHealthy = async () => {
+      next ??= prepareDeploy(room, '3');
+      await next;
+      throw new DomainError('internal', 'the release is not on this host');
+    };
+
     const outcome = await call(room, 'deploy_stack', second);
 
     expect(outcome).toMatchObject({ status: 'failed', code: 'fence-stale' });

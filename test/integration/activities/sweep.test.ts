@@ -80,6 +80,14 @@ describe('sweep', () => {
     expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
   });
 
+  it('calls the release of a cancelled run cancelled (I6)', async () => {
+    await bringUp(1);
+
+    await call(room, 'finish', { run, status: 'cancelled', records: [] });
+
+    expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('cancelled');
+  });
+
   it('makes live what serves already, if nobody took the fence since (I6)', async () => {
     await room.target.switchTo(await bringUp(1));
     await room.store.runs.finish(run, { status: 'failed', code: undefined, reason: undefined });
