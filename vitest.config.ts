@@ -33,6 +33,7 @@ export default defineConfig({
       withTemporal('replay', 20_000, true),
       withTemporal('integration', 60_000, false),
       withTemporal('e2e', 180_000, false),
+      withTemporal('chaos', 300_000, false),
     ],
   },
 });

@@ -143,11 +143,27 @@ workflow:
   };
 }
 
-/** What to push for a deploy of the reporting server; to the environment `place`, if asked for behind a gate. */
-export function servedFiles(ledger: Ledger, name: string, gate?: 'approve'): Readonly<Record<string, string>> {
+/** A build that lasts until the door `<run> build` is open. */
+const slowBuild = `const name = process.env.LOAM_RUN + ' build';
+await note(name + ' begins');
+while (!(await isOpen(name))) await delay(10);
+`;
+
+export interface ServedOptions {
+  /** A gate before the deploy. */
+  readonly gate?: 'approve';
+  readonly build?: 'slow';
+}
+
+/** What to push for a deploy of the reporting server to the environment `place`. */
+export function servedFiles(
+  ledger: Ledger,
+  name: string,
+  { gate, build }: ServedOptions = {},
+): Readonly<Record<string, string>> {
   const approval = gate === undefined ? '' : `  ${gate}: {type: approval, environment: place, depends_on: template}\n`;
   return {
-    'build.mjs': `${ledgerClient({ socketPath: ledger.socketPath })}await note(process.env.LOAM_RUN + ' is built');\n`,
+    'build.mjs': `${ledgerClient({ socketPath: ledger.socketPath })}${build === undefined ? '' : slowBuild}await note(process.env.LOAM_RUN + ' is built');\n`,
     'server.mjs': reportingServer(ledger, name),
     'loam.yaml': `version: 1
 applications:
@@ -158,6 +174,23 @@ workflow:
   build: {type: build_image, network: none, cmd: node build.mjs}
   template: {type: generate_template, application: ${name}, image: {get_output: build.digest}}
 ${approval}  deploy: {type: deploy_stack, environment: place, template: {get_output: template}${gate === undefined ? '' : `, depends_on: ${gate}`}, timeout: 3m}
+`,
+  };
+}
+
+/** A job that makes a tree of processes, each in a session of its own, which do not heed TERM. All carry the marker in their command line. */
+export function treeFiles(ledger: Ledger, marker: string): Readonly<Record<string, string>> {
+  return {
+    'tree.mjs': `import { spawn } from 'node:child_process';
+${ledgerClient({ socketPath: ledger.socketPath })}process.on('SIGTERM', () => undefined);
+const depth = Number(process.argv[3]);
+if (depth > 0) spawn(process.execPath, ['tree.mjs', process.argv[2], String(depth - 1)], { detached: true, stdio: 'ignore' });
+else await note(process.env.LOAM_RUN + ' tree stands');
+await delay(3_600_000);
+`,
+    'loam.yaml': `version: 1
+workflow:
+  tree: {type: repo_job, network: none, cmd: node tree.mjs ${marker} 3}
 `,
   };
 }

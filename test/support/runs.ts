@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { waitFor } from './loam.ts';
-import type { Loam } from './loam.ts';
+import { createWorkingCopy, run, waitFor } from './loam.ts';
+import type { Loam, WorkingCopy } from './loam.ts';
 
 const Task = z.object({
   name: z.string(),
@@ -48,8 +48,8 @@ export async function readRun(loam: Loam, id: string): Promise<Run> {
   return Run.parse(body);
 }
 
-export function statuses(run: Run): Readonly<Record<string, string>> {
-  return Object.fromEntries(run.tasks.map((task) => [task.name, task.status]));
+export function statuses({ tasks }: Run): Readonly<Record<string, string>> {
+  return Object.fromEntries(tasks.map((task) => [task.name, task.status]));
 }
 
 /** Waits for a state of a run; the error shows the run as it stood. */
@@ -87,7 +87,7 @@ export async function waitForRun(
 }
 
 export async function waitForEnd(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
-  return waitForRun(loam, id, 'the run has ended', (run) => endings.includes(run.status), timeoutMs);
+  return waitForRun(loam, id, 'the run has ended', ({ status }) => endings.includes(status), timeoutMs);
 }
 
 export async function waitForGate(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
@@ -95,7 +95,7 @@ export async function waitForGate(loam: Loam, id: string, timeoutMs = 60_000): P
     loam,
     id,
     'the run waits for a person',
-    (run) => run.gates.some(({ status }) => status === 'open') && run.status === 'paused',
+    ({ gates, status }) => gates.some((gate) => gate.status === 'open') && status === 'paused',
     timeoutMs,
   );
 }
@@ -108,6 +108,35 @@ export async function decide(
   token?: string,
 ): Promise<{ readonly status: number; readonly body: unknown }> {
   return loam.api('POST', `/v1/runs/${id}/gates/${gate}/decisions`, { verdict, comment: 'by the test' }, token);
+}
+
+/** Starts a run of what was pushed last, by hand: no push waits for it. Returns its id. */
+export async function trigger(loam: Loam, application: string): Promise<string> {
+  const { status, body } = await loam.api('POST', `/v1/applications/${application}/runs`, {});
+  if (status !== 202)
+    throw new Error(`a run of ${application} was answered ${String(status)}: ${JSON.stringify(body)}`);
+  return z.object({ run: z.string() }).parse(body).run;
+}
+
+/** An application whose repository tells nobody of a push: the test does. */
+export async function addSilentApplication(
+  loam: Loam,
+  name: string,
+  files: Readonly<Record<string, string>>,
+  environments?: Parameters<typeof addApplication>[2],
+): Promise<WorkingCopy> {
+  const repositoryUrl = await addApplication(loam, name, environments);
+  await run('git', ['config', 'core.hooksPath', '/dev/null'], { cwd: repositoryUrl });
+  return createWorkingCopy(loam, repositoryUrl, files);
+}
+
+const Releases = z.object({
+  releases: z.array(z.object({ number: z.number(), status: z.string(), run: z.string(), commit: z.string() })),
+});
+
+/** Newest first. */
+export async function releasesOf(loam: Loam, application: string): Promise<z.infer<typeof Releases>['releases']> {
+  return Releases.parse((await loam.api('GET', `/v1/applications/${application}/releases`)).body).releases;
 }
 
 /** Adds an application with a repository of its own and registers its environments. Returns the repository's path. */

@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { tell } from './faults.ts';
 import { isAlive, processesOf, waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
 
@@ -45,6 +46,7 @@ export async function kill(loam: Loam, victim: Victim, environment: string): Pro
   const pid = findVictim(loam, victim, environment);
   if (pid === undefined) throw new Error(`${victim} does not run`);
   process.kill(pid, 'SIGKILL');
+  tell(`kill -9 ${victim}, process ${String(pid)}`);
   await waitFor(`${victim} is gone`, () => !isAlive(pid));
   return pid;
 }
@@ -67,6 +69,7 @@ export async function killAll(loam: Loam): Promise<readonly number[]> {
     return found.length === 0;
   };
   await waitFor('all processes are gone', isEmpty);
+  tell(`kill -9 everything, ${String(killed.length)} processes`);
   return killed;
 }
 
@@ -94,5 +97,6 @@ export function suspend(loam: Loam, victim: Victim): () => void {
   const pid = findVictim(loam, victim, '');
   if (pid === undefined) throw new Error(`${victim} does not run`);
   process.kill(pid, 'SIGSTOP');
+  tell(`SIGSTOP ${victim}, process ${String(pid)}`);
   return () => process.kill(pid, 'SIGCONT');
 }

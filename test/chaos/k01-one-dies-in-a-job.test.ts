@@ -36,7 +36,7 @@ const serving: readonly Victim[] = ['front', 'application', 'keeper'];
 const victims: readonly Victim[] = ['worker', 'api', 'front', 'application', 'keeper', 'temporal', 'up'];
 
 it.each(victims.map((victim, index) => ({ victim, run: `counting/${String(index + 1)}` })))(
-  'kill -9 of $victim in mid-job: the job runs once, its log is whole, the run succeeds, the URL serves (I2)',
+  'K1: kill -9 of $victim in mid-job: the job runs once, its log is whole, the run succeeds, the URL serves (I2)',
   async ({ victim, run }) => {
     const job = `${run} count`;
     const peek = (): Promise<string> => peekLog(loam, run, 'count');

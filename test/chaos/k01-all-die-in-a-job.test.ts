@@ -19,7 +19,7 @@ beforeAll(async () => {
   loam = await createLoam(ledger.env);
   await loam.start();
   const repositoryUrl = await addApplication(loam, 'gated', { place: { protected: true } });
-  gated = await createWorkingCopy(loam, repositoryUrl, servedFiles(ledger, 'gated', 'approve'));
+  gated = await createWorkingCopy(loam, repositoryUrl, servedFiles(ledger, 'gated', { gate: 'approve' }));
   for (const release of [1, 2, 3]) ledger.open(`gated ${String(release)}`);
 });
 
@@ -46,7 +46,7 @@ async function approve(id: string): Promise<void> {
   expect((await decide(loam, id, 'approve', 'approved')).status).toBeLessThan(300);
 }
 
-it('takes an approval after Ctrl-C and a new start (I4)', async () => {
+it('K8: takes an approval after Ctrl-C and a new start (I4)', async () => {
   await askAndServe(1, async () => {
     await loam.interrupt();
     await loam.start();
@@ -54,7 +54,7 @@ it('takes an approval after Ctrl-C and a new start (I4)', async () => {
   });
 });
 
-it('takes an approval after kill -9 of everything and a new start; what served serves again (I4)', async () => {
+it('K8: takes an approval after kill -9 of everything and a new start; what served serves again (I4)', async () => {
   const url = await urlOf(loam, 'gated', 'place');
   await askAndServe(2, async () => {
     await killAll(loam);
@@ -64,7 +64,7 @@ it('takes an approval after kill -9 of everything and a new start; what served s
   });
 });
 
-it('keeps an approval that is given while no worker runs, though the API is killed right after its answer (I4)', async () => {
+it('K8: keeps an approval that is given while no worker runs, though the API is killed right after its answer (I4)', async () => {
   await askAndServe(3, async () => {
     const resume = suspend(loam, 'up');
     const killed = await kill(loam, 'worker', '');
@@ -75,7 +75,7 @@ it('keeps an approval that is given while no worker runs, though the API is kill
   });
 });
 
-describe('a job that is under way', () => {
+describe('K1: a job that is under way', () => {
   let copy: WorkingCopy;
 
   beforeAll(async () => {

@@ -4,14 +4,14 @@ import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
-import type { Loam, WorkingCopy } from '../support/loam.ts';
-import { addApplication, waitForEnd } from '../support/runs.ts';
+import { createLoam, createWorkingCopy, processesOf, waitFor } from '../support/loam.ts';
+import type { Loam } from '../support/loam.ts';
+import { addApplication, addSilentApplication, waitForEnd } from '../support/runs.ts';
 import { findVictim, kill, suspend, waitForAnother } from '../support/victims.ts';
 
 const Hook = z.object({ url: z.string(), trigger: z.string(), secret: z.string() });
 const Answer = z.object({ result: z.string(), run: z.string().nullable() });
-const plan = 'version: 1\nworkflow:\n  only: {type: repo_job, network: none, cmd: "true"}\n';
+const files = { 'loam.yaml': 'version: 1\nworkflow:\n  only: {type: repo_job, network: none, cmd: "true"}\n' };
 
 let loam: Loam;
 
@@ -23,13 +23,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await loam.destroy();
 });
-
-/** An application whose repository tells nobody of a push: the test does. */
-async function addSilent(name: string): Promise<WorkingCopy> {
-  const repositoryUrl = await addApplication(loam, name);
-  await run('git', ['config', 'core.hooksPath', '/dev/null'], { cwd: repositoryUrl });
-  return createWorkingCopy(loam, repositoryUrl, { 'loam.yaml': plan });
-}
 
 interface Delivery {
   readonly headers: Readonly<Record<string, string>>;
@@ -83,8 +76,8 @@ async function runsOf(application: string): Promise<readonly string[]> {
     .runs.map(({ id }) => id);
 }
 
-it('makes one run of five redeliveries in a row and of two at the same moment, in both forms', async () => {
-  const copy = await addSilent('silent');
+it('K3: makes one run of ten deliveries at the same moment and of five in a row, in both forms, also under another id', async () => {
+  const copy = await addSilentApplication(loam, 'silent', files);
   const first = await copy.push('One');
   const second = await copy.push('Two');
   const forms = [
@@ -93,7 +86,7 @@ it('makes one run of five redeliveries in a row and of two at the same moment, i
   ];
 
   for (const { id, delivery } of forms) {
-    const atOnce = await Promise.all([deliver('silent', delivery), deliver('silent', delivery)]);
+    const atOnce = await Promise.all(Array.from({ length: 10 }, () => deliver('silent', delivery)));
     const inARow = [];
     for (let count = 0; count < 5; count += 1) inARow.push(await deliver('silent', delivery));
     const underAnotherId = await deliver('silent', {
@@ -101,7 +94,7 @@ it('makes one run of five redeliveries in a row and of two at the same moment, i
       headers: { ...delivery.headers, ...anotherId(delivery) },
     });
 
-    expect(atOnce.map(({ result }) => result).sort()).toEqual(['accepted', 'duplicate']);
+    expect(atOnce.map(({ result }) => result).sort()).toEqual(['accepted', ...Array<string>(9).fill('duplicate')]);
     expect(new Set([...inARow, underAnotherId].map(({ result }) => result))).toEqual(new Set(['duplicate']));
     expect(new Set([...atOnce, ...inARow, underAnotherId].map((answer) => answer.run))).toEqual(new Set([id]));
     expect((await waitForEnd(loam, id)).status).toBe('succeeded');
@@ -113,8 +106,8 @@ function anotherId({ headers }: Delivery): Readonly<Record<string, string>> {
   return { ['x-loam-delivery' in headers ? 'x-loam-delivery' : 'x-github-delivery']: randomUUID() };
 }
 
-it('starts a run whose delivery was answered just before the API was killed', async () => {
-  const copy = await addSilent('answered');
+it('K5: starts a run whose delivery was answered just before the API was killed', async () => {
+  const copy = await addSilentApplication(loam, 'answered', files);
   const { sha } = await copy.push('One');
   const delivery = generic(sha);
   const pid = findVictim(loam, 'api', '') ?? 0;
@@ -129,8 +122,8 @@ it('starts a run whose delivery was answered just before the API was killed', as
   expect(await runsOf('answered')).toEqual(['answered/1']);
 });
 
-it('takes a delivery while Temporal is down, and starts its run when it is back', async () => {
-  const copy = await addSilent('patient');
+it('K4: takes a delivery while Temporal is down, and starts its run when it is back', async () => {
+  const copy = await addSilentApplication(loam, 'patient', files);
   const { sha } = await copy.push('One');
   const resume = suspend(loam, 'up');
   const killed = await kill(loam, 'temporal', '');
@@ -143,8 +136,8 @@ it('takes a delivery while Temporal is down, and starts its run when it is back'
   expect((await waitForEnd(loam, 'patient/1', 120_000)).status).toBe('succeeded');
 });
 
-it('keeps a push in the spool while the API is down, says so, and starts its run when the API is back', async () => {
-  const copy = await createWorkingCopy(loam, await addApplication(loam, 'spooled'), { 'loam.yaml': plan });
+it('K1: keeps a push in the spool while the API is down, says so, and starts its run when the API is back', async () => {
+  const copy = await createWorkingCopy(loam, await addApplication(loam, 'spooled'), files);
   const spooled = async (): Promise<readonly string[]> =>
     (await readdir(path.join(loam.dataFolder, 'spool'))).filter((name) => name.endsWith('.json'));
   const resume = suspend(loam, 'up');

@@ -59,7 +59,7 @@ const cases: readonly { readonly victim: Victim | 'all'; readonly starts: number
 ];
 
 it.each(cases.map((one, index) => ({ ...one, number: index + 2 })))(
-  'kill -9 of $victim in mid-deploy: the deploy goes on, and one release is live (I2, I3)',
+  'K2: kill -9 of $victim in mid-deploy: the deploy goes on, and one release is live (I2, I3)',
   async ({ victim, starts, number }) => {
     const name = `served ${String(number)}`;
     const pushed = copy.push(`Kill ${victim}`);
