@@ -53,6 +53,22 @@ export const variables = z.strictObject({
     'Least level that the processes log: debug, info, warn or error.',
   ),
   LOAM_API_PORT: port(7700, `Port of the API on 127.0.0.1. ${anyFreePort}`),
+  LOAM_RELAY_PORT: port(7710, `Port of the relay on 127.0.0.1. ${anyFreePort}`),
+  LOAM_RELAY_TRIGGERS: documented(
+    z.string().optional(),
+    'relay/triggers.json in the data folder',
+    'File with the triggers that a relay takes deliveries for, and their secrets; docs/triggers.md shows it.',
+  ),
+  LOAM_RELAY_PER_SECOND: documented(
+    count.prefault('300'),
+    '300',
+    'Requests a second that a relay takes from one address for one trigger; others are answered 429.',
+  ),
+  LOAM_RELAY_SPOOL_MB: documented(
+    count.prefault('1024'),
+    '1024',
+    'How much a relay keeps, dead letters included; when it is full, deliveries are answered 503.',
+  ),
   LOAM_HEADS_SECONDS: documented(
     count.prefault('60'),
     '60',
@@ -93,7 +109,7 @@ export const variables = z.strictObject({
   LOAM_URL: documented(
     z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
     'the API of the data folder',
-    'Where `loam` finds the API.',
+    'Where `loam` finds the API, and where a relay forwards to.',
   ),
   LOAM_TOKEN: documented(
     secret.optional(),
@@ -125,6 +141,13 @@ export interface Config {
   /** Absolute. */
   readonly keyFile: string;
   readonly api: { readonly port: number };
+  readonly relay: {
+    readonly port: number;
+    /** Absolute. */
+    readonly triggersFile: string;
+    readonly perSecond: number;
+    readonly spoolBytes: number;
+  };
   readonly heads: { readonly everyMs: number };
   readonly front: { readonly firstPort: number };
   readonly jobs: { readonly capacity: number; readonly bwrap: string | undefined };
@@ -191,6 +214,12 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
     api: { port: values.LOAM_API_PORT },
+    relay: {
+      port: values.LOAM_RELAY_PORT,
+      triggersFile: path.resolve(folder, values.LOAM_RELAY_TRIGGERS ?? path.join(dataDir, 'relay/triggers.json')),
+      perSecond: values.LOAM_RELAY_PER_SECOND,
+      spoolBytes: values.LOAM_RELAY_SPOOL_MB * 1_000_000,
+    },
     heads: { everyMs: values.LOAM_HEADS_SECONDS * 1_000 },
     front: { firstPort: values.LOAM_FRONT_PORT_FIRST },
     jobs: { capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()), bwrap: values.LOAM_BWRAP_BIN },

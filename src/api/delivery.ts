@@ -16,6 +16,8 @@ export type ParsedDelivery =
   | { readonly type: 'other'; readonly event: string }
   | { readonly type: 'push'; readonly source: DeliverySource; readonly deliveryId: string; readonly push: Push };
 
+export const maxDeliveryBytes = 1_048_576;
+
 const zeroSha = '0'.repeat(40);
 
 const ShaOrNone = z

@@ -15,8 +15,6 @@ import { isSignedBy, isSignedWebhook } from './signature.ts';
 import type { WebhookHeaders } from './signature.ts';
 import type { Links } from './view.ts';
 
-export const maxDeliveryBytes = 1_048_576;
-
 export interface ReceiverDependencies {
   readonly store: Pick<Store, 'applications' | 'deliveries'>;
   readonly logger: Logger;

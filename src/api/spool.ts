@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { DomainError, errorKinds } from '../core/errors.ts';
 import type { Logger } from '../ports/logger.ts';
 import { asDomainError } from './problem.ts';
-import { maxDeliveryBytes } from './receive.ts';
+import { maxDeliveryBytes } from './delivery.ts';
 import type { Receiver } from './receive.ts';
 
 const maxFileBytes = 2 * maxDeliveryBytes;

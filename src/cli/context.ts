@@ -2,12 +2,15 @@ import type { PlanCheck } from '../core/plan/plan.ts';
 
 /** A command that works on this machine instead of asking the API; `main` brings it. */
 export interface LocalCommand {
+  /** The group that it belongs to, with what it says of itself. */
+  readonly group?: { readonly name: string; readonly summary: string };
+  /** With its arguments, as commander writes them. */
   readonly name: string;
   readonly summary: string;
   readonly options: readonly { readonly flags: string; readonly description: string }[];
   readonly examples: readonly string[];
   /** Gets the options as commander names them (`noDemo` for `--no-demo` is `demo: false`); returns the exit code. */
-  readonly run: (options: Readonly<Record<string, unknown>>) => Promise<number>;
+  readonly run: (options: Readonly<Record<string, unknown>>, args: readonly string[]) => Promise<number>;
 }
 
 /** All that the command line touches of its process; tests hand in their own. */

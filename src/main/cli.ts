@@ -82,7 +82,29 @@ function localCommands(config: Config): readonly LocalCommand[] {
         return runDoctor(config, { json: json === true });
       },
     },
+    ...relayCommands(config),
   ];
+}
+
+function relayCommands(config: Config): readonly LocalCommand[] {
+  const group = { name: 'relay', summary: 'deliveries that the relay of this machine keeps (LOAM_DATA_DIR)' };
+  const options = [{ flags: '--json', description: 'print JSON' }];
+  const kinds = [
+    ['list', 'list', 'list what waits to be forwarded, and what was refused, with the reason', 'loam relay list'],
+    ['replay', 'replay <delivery...>', 'forward refused deliveries again', 'loam relay replay 0b5e3f0c'],
+    ['drop', 'drop <delivery...>', 'delete deliveries, waiting or refused', 'loam relay drop 0b5e3f0c'],
+  ] as const;
+  return kinds.map(([action, name, summary, example]) => ({
+    group,
+    name,
+    summary,
+    options,
+    examples: [example],
+    run: async ({ json }, args) => {
+      const { runRelayCommand } = await import('./relay-command.ts');
+      return runRelayCommand(config, action, args, json === true);
+    },
+  }));
 }
 
 function readVersion(): string {
