@@ -5,11 +5,15 @@ import type { EnvironmentActivities, RunActivities } from './types.ts';
 
 type LockActivities = Pick<RunActivities, 'acquireLock' | 'releaseLock'> & EnvironmentActivities;
 
-export function createLockActivities({ engine, store }: Room): LockActivities {
+export function createLockActivities({ engine, store, target }: Room): LockActivities {
   return {
     acquireLock: (input) => engine.acquireLock(input),
     releaseLock: (input) => engine.releaseLock(input),
-    takeFence: ({ application, environment, holder }) => store.environments.takeFence(application, environment, holder),
+    async takeFence({ application, environment, holder }) {
+      const releases = await target.list(application, environment);
+      const seen = Math.max(0, ...releases.map(({ fence }) => fence));
+      return store.environments.takeFence(application, environment, holder, seen);
+    },
     isHolderOpen: ({ holder }) => engine.isOpen(holderWorkflowId(holder)),
     async readLockPolicy({ application, environment }) {
       const row = await store.environments.get(application, environment);

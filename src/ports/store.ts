@@ -91,8 +91,11 @@ export interface EnvironmentStore {
   ): Promise<Environment>;
   /** Moves the stable URL when its port turned out to be taken by another program. */
   moveFront(application: ApplicationName, name: EnvironmentName, port: number): Promise<Environment>;
-  /** I3: the fence of this holder; the first call of a holder adds one, a repeat answers the same. Only grows. */
-  takeFence(application: ApplicationName, name: EnvironmentName, holder: string): Promise<number>;
+  /**
+   * I3: the fence of this holder; the first call of a holder adds one, a repeat answers the same. Only grows, and is above `seen`, the highest fence that the
+   * environment carries: a database restored from a backup has forgotten some.
+   */
+  takeFence(application: ApplicationName, name: EnvironmentName, holder: string, seen: number): Promise<number>;
   /** I3: compare-and-set before each step that changes the world: true while `fence` is the newest. */
   checkFence(application: ApplicationName, name: EnvironmentName, fence: number, step: string): Promise<boolean>;
 }

@@ -141,7 +141,7 @@ export class SqlEnvironmentStore implements EnvironmentStore {
     });
   }
 
-  async takeFence(application: ApplicationName, name: EnvironmentName, holder: string): Promise<number> {
+  async takeFence(application: ApplicationName, name: EnvironmentName, holder: string, seen: number): Promise<number> {
     return this.#database.write(async (db) => {
       const row = await lockEnvironment(db, application, name);
       const known = await db
@@ -152,7 +152,7 @@ export class SqlEnvironmentStore implements EnvironmentStore {
         .where('holder', '=', holder)
         .executeTakeFirst();
       if (known !== undefined) return known.fence;
-      const fence = row.fence + 1;
+      const fence = Math.max(row.fence, seen) + 1;
       await db
         .updateTable('environments')
         .set({ fence, fenceStep: null })

@@ -156,6 +156,21 @@ describe('deploy_stack', () => {
     expect([await serving(room), await recorded(room), running(room)]).toEqual([1, 1, [1]]);
   });
 
+  it('does not take for its own what a database has forgotten that was restored from a backup (I3)', async () => {
+    await call(room, 'deploy_stack', await prepareDeploy(room, '1'));
+    const old = room.target.specs.at(-1);
+    if (old === undefined) throw new Error('nothing was started');
+    const forgotten = { ...old.reference, release: 2, fence: 2 };
+    await room.target.start({ ...old, reference: forgotten }, AbortSignal.timeout(5_000));
+    await room.target.switchTo(forgotten);
+
+    const outcome = await call(room, 'deploy_stack', await prepareDeploy(room, '2'));
+
+    expect(outcome.status).toBe('succeeded');
+    expect(room.target.specs.at(-1)).toMatchObject({ reference: { fence: 3 }, env: { GREETING: 'hello 2' } });
+    expect(await room.target.live(thingy, staging)).toEqual({ ...forgotten, fence: 3 });
+  });
+
   it('says to a holder whose release was ended by the next one, while it waited for health, that its fence is stale (I3)', async () => {
     await call(room, 'deploy_stack', await prepareDeploy(room, '1'));
     const second = await prepareDeploy(room, '2');

@@ -119,7 +119,7 @@ describe('sweep', () => {
 
 /** A release that runs and has not been switched to. */
 async function bringUp(attempt: number): Promise<ReleaseReference> {
-  const fence = await room.store.environments.takeFence(thingy, staging, `holder-${attempt}`);
+  const fence = await room.store.environments.takeFence(thingy, staging, `holder-${attempt}`, 0);
   const release: Release = await room.store.releases.begin({
     application: thingy,
     environment: staging,

@@ -28,7 +28,7 @@ function makeGate(run: RunId, subjects: readonly GateSubject[] = [subject]): New
 type NewRelease = Parameters<Store['releases']['begin']>[0];
 
 async function makeRelease(store: Store, run: RunId, attempt: number): Promise<NewRelease> {
-  const fence = await store.environments.takeFence(thingy, staging, `${run}#${String(attempt)}`);
+  const fence = await store.environments.takeFence(thingy, staging, `${run}#${String(attempt)}`, 0);
   return {
     application: thingy,
     environment: staging,

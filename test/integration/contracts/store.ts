@@ -129,17 +129,18 @@ function testPlaces(withStore: WithStore): void {
       await addApplication(store);
       await store.environments.put(thingy, staging, {});
 
-      const first = await store.environments.takeFence(thingy, staging, 'holder-1');
-      const again = await store.environments.takeFence(thingy, staging, 'holder-1');
+      const first = await store.environments.takeFence(thingy, staging, 'holder-1', 0);
+      const again = await store.environments.takeFence(thingy, staging, 'holder-1', 0);
       const passed = await store.environments.checkFence(thingy, staging, first, 'start');
-      const second = await store.environments.takeFence(thingy, staging, 'holder-2');
+      const second = await store.environments.takeFence(thingy, staging, 'holder-2', 0);
 
       expect([first, again, second]).toEqual([1, 1, 2]);
       expect(passed).toBe(true);
       expect(await store.environments.checkFence(thingy, staging, first, 'switch')).toBe(false);
       expect(await store.environments.checkFence(thingy, staging, second, 'switch')).toBe(true);
-      expect(await store.environments.takeFence(thingy, staging, 'holder-1')).toBe(1);
-      expect((await store.environments.get(thingy, staging))?.fence).toBe(2);
+      expect(await store.environments.takeFence(thingy, staging, 'holder-1', 0)).toBe(1);
+      expect(await store.environments.takeFence(thingy, staging, 'holder-3', 7)).toBe(8);
+      expect((await store.environments.get(thingy, staging))?.fence).toBe(8);
     }));
 }
 
