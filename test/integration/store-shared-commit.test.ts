@@ -69,3 +69,16 @@ it('sees what an earlier write of the same commit did', async () => {
     2,
   ]);
 });
+
+it('fails all that shared a commit, for the reason it had, when the database ends their transaction', async () => {
+  await write('taken');
+  const ended = database.write((db) => sql`insert or rollback into words (word) values ('taken')`.execute(db));
+
+  const results = await Promise.allSettled([write('first'), ended, write('third')]);
+
+  expect(results.map((result) => (result.status === 'rejected' ? String(result.reason) : result.value))).toEqual(
+    Array.from({ length: 3 }, () => expect.stringContaining('UNIQUE') as string),
+  );
+  await expect(words()).resolves.toEqual(['taken']);
+  await expect(write('afterwards')).resolves.toBe('afterwards');
+});

@@ -118,8 +118,11 @@ async function runApart(
   try {
     await work.run(transaction);
   } catch (error) {
-    // Fails in turn when SQLite has ended the whole transaction (a full disk): then all of them have failed.
-    await sql`rollback to savepoint work`.execute(transaction);
+    try {
+      await sql`rollback to savepoint work`.execute(transaction);
+    } catch {
+      throw error; // SQLite has ended the whole transaction (a full disk), and all of them have failed for this reason
+    }
     onFailure(error);
   }
   await sql`release savepoint work`.execute(transaction);
