@@ -15,8 +15,10 @@ function warn(fields: Readonly<Record<string, unknown>>): void {
   send({ type: 'warning', reason: describe(fields['error']) });
 }
 
+/** An error does not travel, its reasons do. */
 function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
 }
 
 const logger: Logger = { debug: () => undefined, info: () => undefined, warn, error: warn };
