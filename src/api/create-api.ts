@@ -6,7 +6,7 @@ import { DomainError } from '../core/errors.ts';
 import type { Token } from '../ports/credential-store.ts';
 import { authenticate, checkHost } from './authenticate.ts';
 import type { ApiDependencies, RouteDependencies } from './dependencies.ts';
-import { makeOpenApi } from './openapi.ts';
+import { documentRoute } from './openapi.ts';
 import { createErrorHandler } from './problem.ts';
 import { maxDeliveryBytes } from './delivery.ts';
 import { createReceiver } from './receive.ts';
@@ -45,8 +45,6 @@ export function createApi(given: ApiDependencies): Api {
   for (const route of routes) {
     app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, calls));
   }
-  const document = makeOpenApi(routes, given.version);
-  app.get('/v1/openapi.json', (_request, response) => response.json(document));
   app.use((request: Request) => {
     throw new DomainError('not-found', `There is nothing at ${request.method} ${request.path.slice(0, 200)}`);
   });
@@ -56,7 +54,7 @@ export function createApi(given: ApiDependencies): Api {
 
 function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
   const reader = createRunReader(dependencies.store, dependencies.blobs, dependencies.links);
-  return [
+  const routes = [
     ...triggerRoutes(dependencies, reader),
     ...deliveryRoutes(dependencies),
     ...applicationRoutes(dependencies),
@@ -67,6 +65,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...gateRoutes(dependencies, reader),
     ...serviceRoutes(dependencies, reader),
   ];
+  return [...routes, documentRoute(routes, dependencies.version)];
 }
 
 function createFrame({ hosts, logger }: RouteDependencies): RequestHandler {
@@ -105,7 +104,7 @@ function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCa
         signal: calls.open(response),
         caller: () => callerOf(callers, request),
       });
-      if (route.answer !== 'stream') response.status(route.status).json(answer);
+      if (route.jsonStatus !== undefined) response.status(route.jsonStatus).json(answer);
     },
   ];
 }

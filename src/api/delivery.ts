@@ -35,7 +35,7 @@ const ForeignText = z
   .transform((text) => firstLine(text ?? ''));
 
 /** Loam's own format, for hooks and any forge. */
-const GenericBody = z.object({
+export const GenericBody = z.object({
   repository: z.string().max(2_000).nullish(),
   ref: Ref,
   before: ShaOrNone,
@@ -45,7 +45,7 @@ const GenericBody = z.object({
   author: ForeignText,
 });
 
-const GitHubBody = z.object({
+export const GitHubBody = z.object({
   ref: Ref,
   before: ShaOrNone,
   after: ShaOrNone,

@@ -35,16 +35,19 @@ interface RouteHead {
   readonly path: string;
   readonly access: Access;
   readonly summary: string;
-  /** Of a success. */
-  readonly status: 200 | 201 | 202;
 }
+
+type SuccessStatus = 200 | 201 | 202;
+/** What a success may look like: by status, then by media type. */
+type Answers = Readonly<Partial<Record<SuccessStatus, Readonly<Record<string, z.ZodType>>>>>;
 
 export interface Route extends RouteHead {
   readonly params: z.ZodType;
   readonly query: z.ZodType;
   readonly body: z.ZodType | undefined;
-  /** `stream`: the handler writes the response itself. `raw`: so does it read the body. */
-  readonly answer: z.ZodType | 'stream';
+  readonly answers: Answers;
+  /** Undefined: the handler writes the response itself. */
+  readonly jsonStatus: SuccessStatus | undefined;
   readonly readsRawBody: boolean;
   readonly run: (call: RawCall) => Promise<unknown>;
 }
@@ -58,6 +61,7 @@ interface RouteSpec<
   readonly params: Params;
   readonly query: Query;
   readonly body: Body | undefined;
+  readonly status: SuccessStatus;
   readonly answer: Answer;
   readonly handle: (call: Call<z.output<Params>, z.output<Query>, z.output<Body>>) => Promise<z.input<Answer>>;
 }
@@ -74,13 +78,14 @@ export function defineRoute<
   Query extends z.ZodType = Nothing,
   Body extends z.ZodType = Nothing,
 >(spec: Optional<RouteSpec<Params, Query, Body, Answer>, 'params' | 'query' | 'body' | 'status'>): Route {
-  const { params = nothing, query = nothing, body } = spec;
+  const { params = nothing, query = nothing, body, status = 200 } = spec;
   return {
-    ...spec,
-    status: spec.status ?? 200,
+    ...headOf(spec),
     params,
     query,
     body,
+    answers: { [status]: { 'application/json': spec.answer } },
+    jsonStatus: status,
     readsRawBody: false,
     run: async (raw) => {
       const input = checkInput({ params, query, body }, raw.request);
@@ -96,9 +101,16 @@ export function defineRoute<
   };
 }
 
-interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends Omit<RouteHead, 'status'> {
+function headOf({ method, path, access, summary }: RouteHead): RouteHead {
+  return { method, path, access, summary };
+}
+
+interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends RouteHead {
   readonly params: Params;
   readonly query: Query;
+  /** Of a raw body: what its JSON holds, for the document only. */
+  readonly body?: z.ZodType;
+  readonly answers: Answers;
   readonly readsRawBody?: boolean;
   readonly handle: (call: Call<z.output<Params>, z.output<Query>, undefined>) => Promise<void>;
 }
@@ -109,13 +121,13 @@ export function defineStream<Params extends z.ZodType = Nothing, Query extends z
 ): Route {
   const { params = nothing, query = nothing } = spec;
   return {
-    ...spec,
-    status: 200,
+    ...headOf(spec),
     params,
     query,
-    body: undefined,
+    body: spec.body,
+    answers: spec.answers,
+    jsonStatus: undefined,
     readsRawBody: spec.readsRawBody ?? false,
-    answer: 'stream',
     run: async (raw) => {
       const input = checkInput({ params, query, body: undefined }, raw.request);
       await spec.handle({

@@ -12,6 +12,8 @@ import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
 import type { Role } from '../../src/ports/credential-store.ts';
 import { openTestStore } from './doors-store.ts';
+import { checkerOf } from './documented-answers.ts';
+import type { CheckAnswer } from './documented-answers.ts';
 import { silentLogger } from './run-rows.ts';
 
 export interface Answer {
@@ -87,6 +89,7 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
   });
   const server = await serveApi(api.app, 0);
   url = server.url;
+  const check = checkerOf((await (await fetch(`${url}/v1/openapi.json`)).json()) as Record<string, unknown>);
   const tokens = new Map<string, string>();
   for (const role of ['viewer', 'developer', 'approver', 'admin'] as const) {
     tokens.set(role, `token-of-${role}-${randomUUID()}`);
@@ -105,7 +108,7 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
       temporal = state;
     },
     token: (role) => tokens.get(role) ?? '',
-    call: (method, route, options = {}) => call(`${url}${route}`, method, options, tokens),
+    call: (method, route, options = {}) => call(`${url}${route}`, method, options, tokens, check),
     destroy: async () => {
       api.close();
       await server.close(100);
@@ -119,6 +122,7 @@ async function call(
   method: string,
   options: CallOptions,
   tokens: ReadonlyMap<string, string>,
+  check: CheckAnswer,
 ): Promise<Answer> {
   const { role = 'admin', json, headers = {} } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);
@@ -132,6 +136,8 @@ async function call(
     ...(body !== undefined && { body: typeof body === 'string' ? body : new Uint8Array(body) }),
   });
   const text = await response.text();
+  const contentType = response.headers.get('content-type') ?? '';
+  check({ method, path: new URL(url).pathname, status: response.status, contentType, text });
   return { status: response.status, headers: response.headers, text, body: parse(text) };
 }
 

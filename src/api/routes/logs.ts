@@ -1,5 +1,6 @@
 // I2: offsets are those of the store, so a reader that comes back sees no gap and no line twice.
 import type { Response } from 'express';
+import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
 import type { TaskName } from '../../core/model/ids.ts';
 import { isTerminal } from '../../core/model/status.ts';
@@ -33,6 +34,7 @@ export function logRoutes(dependencies: RouteDependencies, reader: RunReader): r
       path: '/v1/runs/{application}/{number}/tasks/{task}/log',
       access: 'viewer',
       summary: 'The output of a task attempt from an offset on: as text, or with accept: text/event-stream as it grows',
+      answers: { 200: { 'text/plain': z.string(), 'text/event-stream': z.string() } },
       params: RunParams.extend({ task: TaskNameText }),
       query: RoundQuery.extend({ attempt: PositiveNumber.optional(), offset: WholeNumber.optional() }),
       handle: async ({ params, query, request, response, signal }) => {

@@ -54,6 +54,7 @@ export function runRoutes(dependencies: RouteDependencies, reader: RunReader): r
       path: '/v1/events',
       access: 'viewer',
       summary: 'The newest runs and each change among them, as server-sent events',
+      answers: { 200: { 'text/event-stream': z.string() } },
       query: z.object({ application: ApplicationNameText.optional() }),
       handle: async ({ query, response, signal }) => {
         const filter = {
@@ -79,6 +80,7 @@ export function runRoutes(dependencies: RouteDependencies, reader: RunReader): r
       path: `${runPath}/events`,
       access: 'viewer',
       summary: 'A run and each change of it until its end, as server-sent events',
+      answers: { 200: { 'text/event-stream': z.string() } },
       params: RunParams,
       query: RoundQuery,
       handle: async ({ params, query, response, signal }) => {

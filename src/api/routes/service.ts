@@ -55,6 +55,7 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       path: '/docs/errors.md',
       access: 'public',
       summary: 'The page that every problem links to',
+      answers: { 200: { 'text/markdown': z.string() } },
       handle: async ({ response }) => {
         const { promise, resolve, reject } = Promise.withResolvers<undefined>();
         response.type('text/markdown; charset=utf-8').sendFile(errorsDocument, (error: unknown) => {

@@ -7,9 +7,10 @@ import { followRun } from '../follow.ts';
 import { defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunReader } from '../run-reader.ts';
+import { TriggerAnswer } from '../delivery-view.ts';
 import { PositiveNumber } from '../schema.ts';
 import { isSignedBy } from '../signature.ts';
-import { header } from '../delivery.ts';
+import { GenericBody, GitHubBody, header } from '../delivery.ts';
 import { Secret } from '../../ports/secret.ts';
 
 const TriggerId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
@@ -21,7 +22,9 @@ export function triggerRoutes(dependencies: RouteDependencies, reader: RunReader
       method: 'post',
       path: '/v1/triggers/{trigger}',
       access: 'trigger',
-      summary: 'Takes a signed delivery of a forge or a hook',
+      summary: 'Takes a signed delivery of a forge or a hook: 202 when it starts a run, 200 when it does not',
+      body: z.union([GenericBody, GitHubBody]),
+      answers: { 202: { 'application/json': TriggerAnswer }, 200: { 'application/json': TriggerAnswer } },
       readsRawBody: true,
       params: z.object({ trigger: z.string().max(100) }),
       handle: async ({ params, request, response }) => {
@@ -39,6 +42,7 @@ export function triggerRoutes(dependencies: RouteDependencies, reader: RunReader
       path: '/v1/triggers/{trigger}/runs/{number}/events',
       access: 'trigger',
       summary: 'A run for who pushed it: the signature is over time and path (x-loam-time, x-hub-signature-256)',
+      answers: { 200: { 'text/event-stream': z.string() } },
       params: z.object({ trigger: TriggerId, number: PositiveNumber }),
       handle: async ({ params, request, response, signal }) => {
         const application = await authenticateReader(dependencies, params.trigger, request.headers, request.path);
