@@ -19,7 +19,7 @@ export interface ActivityDependencies {
   readonly git: Git;
   readonly executor: Executor;
   readonly target: Target;
-  readonly trustProvider: TrustProvider;
+  readonly trustProviders: readonly TrustProvider[];
   readonly engine: RunEngine;
   readonly logger: Logger;
   /** Names the machine (not the process): sandboxes that an earlier worker of this host left are found again. */
@@ -47,6 +47,8 @@ export interface ActivityLimits {
   readonly drainMs: number;
   /** How long a deploy waits for a token. */
   readonly tokenWaitMs: number;
+  /** How long a run waits for a person to reconnect a trust. */
+  readonly reconnectMs: number;
 }
 
 const megabyte = 1024 * 1024;
@@ -62,6 +64,7 @@ const defaultLimits: ActivityLimits = {
   healthTimeoutMs: 60_000,
   drainMs: 10_000,
   tokenWaitMs: 45_000,
+  reconnectMs: 7 * 24 * 3_600_000,
 };
 
 /** What every activity works with: all of `ActivityDependencies`, defaults filled in. */

@@ -11,7 +11,7 @@ import { clearLeftovers, describeServing, endOlderReleases, guardFence, note, re
 import type { Rollout } from './deploy-steps.ts';
 import type { Room } from './dependencies.ts';
 import { interruption, whileBeating } from './interruption.ts';
-import { findPlanEnvironment, makeReleaseConfig } from './release-config.ts';
+import { makeReleaseConfig, trustOf } from './release-config.ts';
 import { isSameRelease, makeReleaseSpec, referenceOf } from './release-spec.ts';
 import { awaitHealth } from './release-health.ts';
 import { freshToken } from './trust-token.ts';
@@ -111,7 +111,7 @@ async function bringUp(rollout: Rollout): Promise<void> {
   await returnToRecord(rollout);
   await clearLeftovers(rollout);
   const plan = await readPlan(room, release.planDigest);
-  const trust = environment.trust ?? findPlanEnvironment(plan, environment.name)?.trust;
+  const trust = trustOf(environment, plan, environment.name);
   const held = trust === undefined ? undefined : await freshToken(room, trust, signal);
   const spec = await makeReleaseSpec(room, release, held?.token);
   signal.throwIfAborted();

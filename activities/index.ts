@@ -9,6 +9,7 @@ import { makeTemplate } from './generate-template.ts';
 import { keepTrusts } from './keep-trusts.ts';
 import { createLockActivities } from './locks.ts';
 import { openGate, readDecision } from './open-gate.ts';
+import { openReconnect } from './open-reconnect.ts';
 import { repoJob } from './repo-job.ts';
 import { resolve } from './resolve.ts';
 
@@ -22,6 +23,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
     resolve: (input) => resolve(room, input),
     generate_template: (input) => makeTemplate(room, input),
     open_gate: (input) => openGate(room, input),
+    openReconnect: (input) => openReconnect(room, input),
     readDecision: (input) => readDecision(room, input),
     record: (input) => record(room, input),
     finish: (input) => finish(room, input),

@@ -24,7 +24,7 @@ interface Kept {
   readonly expiresAt: string;
 }
 
-/** Runs until it is cancelled. Ends by itself only when a person must act: `trust-revoked`, `trust-expired`, `trust-unknown`. */
+/** Runs until it is cancelled. Ends by itself only when a person must act: the trust was withdrawn, or is not registered. */
 export async function keepTrusts(room: Room, input: Parameters<TrustActivities['keepTrusts']>[0]): Promise<void> {
   const context = Context.current();
   const ended = new AbortController();

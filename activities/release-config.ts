@@ -27,6 +27,15 @@ export function findPlanEnvironment(
   return plan.environments.find((one) => one.name === name);
 }
 
+/** What the service says about an environment counts before what the plan says. */
+export function trustOf(
+  environment: Environment | undefined,
+  plan: CompiledPlan,
+  name: EnvironmentName,
+): string | undefined {
+  return environment?.trust ?? findPlanEnvironment(plan, name)?.trust;
+}
+
 function encode(setting: Setting): string {
   if ('secret' in setting) return `${secretPrefix}${setting.secret}`;
   const isAmbiguous = setting.literal.startsWith(secretPrefix) || setting.literal.startsWith(literalPrefix);

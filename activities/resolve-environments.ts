@@ -3,9 +3,11 @@ import { DomainError } from '../src/core/errors.ts';
 import { whyBranchRefused } from '../src/core/gate/branch-rule.ts';
 import type { ApplicationName, EnvironmentName } from '../src/core/model/ids.ts';
 import type { CompiledPlan } from '../src/core/plan/plan.ts';
+import type { Trust } from '../src/ports/credential-store.ts';
 import type { Application, Environment } from '../src/ports/store.ts';
 import type { Room } from './dependencies.ts';
-import { findPlanEnvironment } from './release-config.ts';
+import { findPlanEnvironment, trustOf } from './release-config.ts';
+import { providerOf } from './trust-token.ts';
 
 interface Admission {
   readonly application: Application;
@@ -69,22 +71,44 @@ function otherTarget(compiled: CompiledPlan, { name, target }: Environment): rea
   return [`environment ${name} is registered for ${target}, the plan says ${planned}: ${target} counts`];
 }
 
-/** Trusts of the environments that are deployed to. Throws `trust-unknown` for a name that is not registered. */
+/** Trusts that a keeper has to keep. Throws `trust-unknown` for a name that is not registered. */
 export async function findTrusts(
   room: Room,
   application: ApplicationName,
   compiled: CompiledPlan,
 ): Promise<readonly string[]> {
+  const trusts = await readTrusts(room, application, compiled);
+  return trusts.flatMap(({ name, provider }) => (provider === 'static' ? [] : [name]));
+}
+
+/** A run that may live longer than its trust is told before it begins. */
+export async function warnOfTrustEnds(
+  room: Room,
+  application: ApplicationName,
+  compiled: CompiledPlan,
+): Promise<readonly string[]> {
+  const longestMs = compiled.graph.tasks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
+  const trusts = await readTrusts(room, application, compiled);
+  return trusts.flatMap((trust) => {
+    const endsAtMs = providerOf(room, trust).endsAtMs(trust.settings);
+    if (endsAtMs === undefined || endsAtMs > room.clock.nowMs() + longestMs) return [];
+    const end = new Date(endsAtMs).toISOString();
+    return [`trust ${trust.name} ends at ${end}: a later deploy waits until a person has reconnected it`];
+  });
+}
+
+/** Of the environments that are deployed to. */
+async function readTrusts(room: Room, application: ApplicationName, compiled: CompiledPlan): Promise<readonly Trust[]> {
   const deployed = compiled.graph.tasks.flatMap((task) => (task.type === 'deploy_stack' ? [task.environment] : []));
   const trusts = new Set<string>();
   for (const name of new Set(deployed)) {
     const environment = await room.store.environments.get(application, name);
-    const trust = environment?.trust ?? findPlanEnvironment(compiled, name)?.trust;
+    const trust = trustOf(environment, compiled, name);
     if (trust !== undefined) trusts.add(trust);
   }
   const known = await Promise.all([...trusts].map(async (name) => ({ name, row: await room.store.trusts.get(name) })));
   const unknown = known.filter(({ row }) => row === undefined).map(({ name }) => name);
-  if (unknown.length === 0) return [...trusts];
+  if (unknown.length === 0) return known.flatMap(({ row }) => row ?? []);
   throw new DomainError(
     'trust-unknown',
     `not registered: ${unknown.join(', ')}; register with: loam trust put ${unknown.join(' ')}`,

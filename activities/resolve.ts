@@ -11,7 +11,7 @@ import { cut, describeError, finalError } from './attempt.ts';
 import { readPlan } from './compiled-plan.ts';
 import type { Room } from './dependencies.ts';
 import { whileBeating } from './interruption.ts';
-import { admitEnvironments, findTrusts } from './resolve-environments.ts';
+import { admitEnvironments, findTrusts, warnOfTrustEnds } from './resolve-environments.ts';
 import type { ResolveResult } from './types.ts';
 
 const planFile = 'loam.yaml';
@@ -66,7 +66,12 @@ async function readCommit(
   await room.store.runs.setPlan(row.id, {
     planDigest: plan.digest,
     snapshot: snapshot.digest,
-    warnings: [...warnings.map(describeProblem), ...fromEnvironments, ...executorLimits(room, compiled)],
+    warnings: [
+      ...warnings.map(describeProblem),
+      ...fromEnvironments,
+      ...(await warnOfTrustEnds(room, application.name, compiled)),
+      ...executorLimits(room, compiled),
+    ],
     tasks: compiled.graph.tasks.map(({ name, type }) => ({ name, type })),
   });
   return ready(room, row, plan.digest, compiled);

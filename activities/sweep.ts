@@ -11,6 +11,8 @@ import { isSameRelease, referenceOf } from './release-spec.ts';
 export interface Swept {
   readonly sandboxes: number;
   readonly releases: number;
+  /** Expired tokens of trusts that were forgotten. */
+  readonly tokens: number;
 }
 
 /** For the worker's start and every hour. Repeats are fine; one thing that cannot be ended does not keep the rest. */
@@ -27,7 +29,9 @@ export async function sweep(dependencies: ActivityDependencies): Promise<Swept> 
     if (await attemptly(room, { application, environment: name }, () => sweepEnvironment(room, environment)))
       releases += 1;
   }
-  return { sandboxes, releases };
+  // Of runs that were cut off: nobody keeps them any more, and nobody may use them.
+  const tokens = await room.store.trusts.dropExpired();
+  return { sandboxes, releases, tokens };
 }
 
 /** The releases that an ended run left half-way, at once: its deploy was cut off together with its worker (I6). */

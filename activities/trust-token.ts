@@ -1,7 +1,9 @@
 // Keeps I7: tokens go from the provider into the store and to whoever deploys; never into an error, a log or an answer.
 import { DomainError } from '../src/core/errors.ts';
+import { isWithdrawal, isWithdrawn, stateOfWithdrawal } from '../src/core/gate/reconnect.ts';
 import type { Secret } from '../src/ports/secret.ts';
 import type { Trust } from '../src/ports/credential-store.ts';
+import type { DrawnToken, TrustProvider } from '../src/ports/trust-provider.ts';
 import type { Room } from './dependencies.ts';
 
 export interface HeldToken {
@@ -21,7 +23,7 @@ const retryMs = 1_000;
 
 /**
  * Replaces the token of `generation` (0: there is none), or finds that somebody was faster. `busy`: another keeper has the lease. Sets the trust's state and
- * throws what the provider threw: `trust-failed`, `trust-revoked`, `trust-expired`.
+ * throws what the provider threw: `trust-failed`, or what only a person can mend (`isWithdrawal`).
  */
 export async function renewToken(
   room: Room,
@@ -46,10 +48,11 @@ export async function renewToken(
   }
 }
 
-async function draw(room: Room, trust: Trust, signal: AbortSignal): ReturnType<Room['trustProvider']['draw']> {
+async function draw(room: Room, trust: Trust, signal: AbortSignal): Promise<DrawnToken> {
   try {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(drawMs)]);
-    const drawn = await room.trustProvider.draw(trust.settings, limited);
+    const credential = await room.store.trusts.credential(trust.name);
+    const drawn = await providerOf(room, trust).draw(trust.settings, limited, credential);
     if (drawn.expiresAtMs > room.clock.nowMs()) return drawn;
     throw new DomainError('trust-failed', `the provider of trust ${trust.name} gave a token that has expired already`);
   } catch (error) {
@@ -62,15 +65,20 @@ async function draw(room: Room, trust: Trust, signal: AbortSignal): ReturnType<R
           });
     const state = stateOf(known);
     // An outage says nothing new about a trust that was withdrawn.
-    if (state !== 'provider-unreachable' || !isWithdrawn(trust))
+    if (state !== 'provider-unreachable' || !isWithdrawn(trust.state))
       await room.store.trusts.setState(trust.name, state, known.message);
     throw known;
   }
 }
 
-function stateOf(error: DomainError): Trust['state'] {
-  if (error.code === 'trust-revoked') return 'revoked';
-  return error.code === 'trust-expired' ? 'expired' : 'provider-unreachable';
+function stateOf({ code }: DomainError): Trust['state'] {
+  return isWithdrawal(code) ? stateOfWithdrawal(code) : 'provider-unreachable';
+}
+
+export function providerOf(room: Room, { name, provider }: Trust): TrustProvider {
+  const found = room.trustProviders.find(({ kind }) => kind === provider);
+  if (found !== undefined) return found;
+  throw new DomainError('trust-failed', `this worker has no provider ${provider}, which trust ${name} needs`);
 }
 
 export async function readTrust(room: Room, name: string): Promise<Trust> {
@@ -104,7 +112,7 @@ async function findToken(
 ): Promise<{ readonly generation: number; readonly usable: HeldToken | undefined }> {
   const trust = await readTrust(room, name);
   const held = await room.store.trusts.token(name);
-  return { generation: held?.generation ?? 0, usable: isWithdrawn(trust) ? undefined : held };
+  return { generation: held?.generation ?? 0, usable: isWithdrawn(trust.state) ? undefined : held };
 }
 
 function isValid(held: HeldToken | undefined, nowMs: number): held is HeldToken {
@@ -123,10 +131,6 @@ async function tryToRenew(
     if (error instanceof DomainError && error.code === 'trust-failed') return 'unreachable';
     throw error;
   }
-}
-
-function isWithdrawn({ state }: Trust): boolean {
-  return state === 'revoked' || state === 'expired';
 }
 
 function isShort({ drawnAtMs, expiresAtMs }: HeldToken, nowMs: number): boolean {

@@ -89,6 +89,8 @@ export interface RunActivities {
   generate_template(input: TaskInput<GenerateTemplateTask>): Promise<TaskOutcome>;
   /** Writes the gate's row (digests, preview, deadline) and begins the attempt of the approval task. */
   open_gate(input: TaskInput<ApprovalTask>): Promise<GateOpening>;
+  /** Writes the row of the gate at which a deploy waits for its trust; a trust that was reconnected meanwhile counts as the decision. */
+  openReconnect(input: TaskInput<DeployStackTask> & { readonly reason: string }): Promise<GateOpening>;
   /** I4: the decision as the database has it. Throws `gate-unknown` when the id is not a decision of this gate of this run. */
   readDecision(input: {
     readonly run: RunId;
@@ -113,7 +115,7 @@ export interface RunActivities {
   }): Promise<void>;
 }
 
-/** On queue `trusts`. Runs as long as its run; heartbeats `{trust, generation, expiresAt}`. Non-retryable: `trust-revoked`, `trust-expired`, `trust-unknown`. */
+/** On queue `trusts`. Runs as long as its run; heartbeats `{trust, generation, expiresAt}`. Non-retryable: what only a person can mend. */
 export interface TrustActivities {
   keepTrusts(input: { readonly run: RunId; readonly trusts: readonly string[] }): Promise<void>;
 }

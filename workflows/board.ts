@@ -1,9 +1,10 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import type { CompiledGraph } from '../src/core/graph/graph.ts';
+import { reconnectGate } from '../src/core/gate/reconnect.ts';
+import type { CompiledGraph, CompiledTask } from '../src/core/graph/graph.ts';
 import type { EnvironmentName, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { RunStatus } from '../src/core/model/status.ts';
-import { viewTask } from '../src/core/scheduler/state.ts';
+import { at, viewTask } from '../src/core/scheduler/state.ts';
 import type { SchedulerState, TaskState, TaskView } from '../src/core/scheduler/state.ts';
 import type { RunView } from './messages.ts';
 import { plainText } from './ui-text.ts';
@@ -52,10 +53,12 @@ export class Board {
     // What has not changed is the same object: its line is kept.
     this.#tasks = state.tasks.map((task, position) => {
       const before = this.#tasks[position];
-      return before?.state === task ? before : makeRow(this.#run, task, viewTask(state, position));
+      return before?.state === task
+        ? before
+        : makeRow(this.#run, task, viewTask(state, position), at(state.index.graph.tasks, position));
     });
     const paused = state.counts.paused === 0 ? undefined : this.#tasks.find(({ view }) => view.status === 'paused');
-    this.#enter(state.status, paused?.view.task);
+    this.#enter(state.status, paused?.gate);
     this.#describe();
   }
 
@@ -85,11 +88,17 @@ export class Board {
 interface TaskRow {
   readonly state: TaskState;
   readonly view: TaskView;
+  /** What it waits at, while it is paused. */
+  readonly gate: TaskName;
   readonly line: string;
 }
 
-function makeRow(run: RunId, state: TaskState, view: TaskView): TaskRow {
-  return { state, view, line: `${describeTask(view)}${view.status === 'paused' ? describeGate(run, view) : ''}` };
+function makeRow(run: RunId, state: TaskState, view: TaskView, task: CompiledTask): TaskRow {
+  // A deploy waits for a person only when its trust was withdrawn; its reason says so.
+  const isParked = task.type === 'deploy_stack';
+  const gate = isParked ? reconnectGate(task.environment) : view.task;
+  const hint = isParked ? ': waits for a person, `loam trust reconnect`' : describeGate(run, view);
+  return { state, view, gate, line: `${describeTask(view)}${view.status === 'paused' ? hint : ''}` };
 }
 
 /** Whoever sees a run wait should know for what, and what to do. */

@@ -3,12 +3,11 @@ import { ApplicationFailure, CancellationScope, condition, setHandler } from '@t
 import type { GateOpening } from '../activities/types.ts';
 import type { ErrorCode } from '../src/core/errors.ts';
 import type { Decision, Verdict } from '../src/core/gate/gate.ts';
-import type { ApprovalTask } from '../src/core/graph/graph.ts';
-import type { Digest, RunId, TaskName } from '../src/core/model/ids.ts';
+import type { RunId, TaskName } from '../src/core/model/ids.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
 import { platformFailure } from './failure.ts';
 import { decide } from './messages.ts';
-import { opener, reader } from './options.ts';
+import { reader } from './options.ts';
 
 type KnownDecision = Pick<Decision, 'id' | 'verdict' | 'by'>;
 
@@ -31,9 +30,11 @@ export interface GateEnd {
 }
 
 export interface GateRequest {
-  readonly planDigest: Digest;
-  readonly task: ApprovalTask;
-  readonly attempt: number;
+  readonly name: TaskName;
+  /** For the timer's line in Temporal's UI. */
+  readonly waitsFor: string;
+  /** Opens the gate, and looks at it again; `look` counts from 1. */
+  readonly look: (look: number) => Promise<GateOpening>;
   /** Hears that the gate is open and undecided. */
   readonly onOpen: () => void;
 }
@@ -58,7 +59,7 @@ export class Gates {
   /** From opening to decision or deadline. Cancelled with its scope. */
   async ask(request: GateRequest): Promise<GateEnd> {
     const gate: Gate = { isClosed: false, begun: 0, answered: 0, isDoubtful: false };
-    this.#gates.set(request.task.name, gate);
+    this.#gates.set(request.name, gate);
     try {
       return await this.#wait(request, gate);
     } catch (error) {
@@ -80,23 +81,18 @@ export class Gates {
       if (remainingMs <= 0 && gate.begun > 1) return expired(opening);
       if (gate.begun === 1) request.onOpen();
       await condition(() => gate.decision !== undefined || gate.isDoubtful, Math.max(remainingMs, minimumWaitMs), {
-        summary: `${request.task.name}: waits for a person to decide about ${request.task.environment}`,
+        summary: `${request.name}: waits for a person to ${request.waitsFor}`,
       });
       if (gate.decision !== undefined) return decided(gate.decision, opening, gate);
       // The deadline, or doubt. A decision that was made in time may still be on its way to us: the row knows.
     }
   }
 
-  async #look({ planDigest, task, attempt }: GateRequest, gate: Gate): Promise<GateOpening> {
+  async #look(request: GateRequest, gate: Gate): Promise<GateOpening> {
     gate.begun += 1;
     gate.isDoubtful = false;
     const look = gate.begun;
-    const id = `${task.name}#${attempt}`;
-    const options =
-      look === 1
-        ? { activityId: id, summary: `${task.name} #${attempt}: open the gate for ${task.environment}` }
-        : { activityId: `${id}/look/${look}`, summary: `${task.name} #${attempt}: look for a decision` };
-    const opened = await opener.open_gate.executeWithOptions(options, [{ run: this.#run, planDigest, task, attempt }]);
+    const opened = await request.look(look);
     gate.answered = look;
     return opened;
   }

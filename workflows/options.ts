@@ -38,7 +38,7 @@ export const loam = proxyActivities<Pick<RunActivities, 'generate_template' | 'r
 export const asker = proxyActivities<Pick<RunActivities, 'acquireLock'>>({ ...short, scheduleToCloseTimeout: minute });
 
 /** Reads git for its preview, and heartbeats meanwhile. */
-export const opener = proxyActivities<Pick<RunActivities, 'open_gate'>>({
+export const opener = proxyActivities<Pick<RunActivities, 'open_gate' | 'openReconnect'>>({
   ...short,
   startToCloseTimeout: 5 * minute,
   scheduleToCloseTimeout: day,

@@ -74,19 +74,31 @@ async function walk(
   root: CancellationScope,
 ): Promise<RunEnd> {
   parts.board.open(graph);
-  const keeping = trusts.length === 0 ? undefined : keepTrusts(parts, trusts);
-  const end = await new Walk({ ...parts, planDigest, graph, seeded }).run(root);
+  // A keeper that begins again after a reconnect outlives the task that asked for it.
+  const parent = CancellationScope.current();
+  let keeping = trusts.length === 0 ? undefined : keepTrusts(parts, trusts, parent);
+  const onReconnected = () => {
+    if (keeping?.hasEnded() === true) keeping = keepTrusts(parts, trusts, parent);
+  };
+  const end = await new Walk({ ...parts, planDigest, graph, seeded, onReconnected }).run(root);
   keeping?.cancel();
   return end;
 }
 
-/** Keeps tokens fresh as long as the run lasts. When that ends early the run goes on: a deploy that needs the trust fails with the trust's own code. */
-function keepTrusts({ run, board, recorder }: Parts, trusts: readonly string[]): CancellationScope {
-  const scope = new CancellationScope();
+interface Keeping {
+  readonly cancel: () => void;
+  readonly hasEnded: () => boolean;
+}
+
+/** Keeps tokens fresh as long as the run lasts. When that ends early the run goes on: a deploy that needs the trust waits for a person then. */
+function keepTrusts({ run, board, recorder }: Parts, trusts: readonly string[], parent: CancellationScope): Keeping {
+  const scope = new CancellationScope({ cancellable: true, parent });
+  let hasEnded = false;
   const options = { activityId: 'keepTrusts', summary: `keep ${trusts.join(', ')}` };
   void scope
     .run(() => keeper.keepTrusts.executeWithOptions(options, [{ run, trusts }]))
     .catch(async (error: unknown) => {
+      hasEnded = true;
       if (isCancellation(error)) return;
       const failure = platformFailure(error);
       if (failure === undefined) throw error;
@@ -95,7 +107,7 @@ function keepTrusts({ run, board, recorder }: Parts, trusts: readonly string[]):
       recorder.add({ warnings: [warning] });
       await recorder.flush();
     });
-  return scope;
+  return { cancel: () => scope.cancel(), hasEnded: () => hasEnded };
 }
 
 async function finish({ run, board, recorder }: Parts, { status, code, reason }: RunEnd): Promise<void> {

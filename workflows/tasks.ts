@@ -1,12 +1,13 @@
 import { CancellationScope } from '@temporalio/workflow';
 import type { TaskInput } from '../activities/types.ts';
+import { reconnectGate } from '../src/core/gate/reconnect.ts';
 import type { ApprovalTask, CompiledTask, DeployStackTask } from '../src/core/graph/graph.ts';
-import type { Digest, RunId } from '../src/core/model/ids.ts';
+import type { Digest, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
 import { outcomeOfError } from './failure.ts';
 import type { GateEnd, Gates } from './gates.ts';
 import type { Locks } from './locks.ts';
-import { jobTimeouts, jobs, loam } from './options.ts';
+import { jobTimeouts, jobs, loam, opener } from './options.ts';
 import { oneLine } from './ui-text.ts';
 
 export interface TaskHost {
@@ -17,7 +18,7 @@ export interface TaskHost {
   readonly onWaiting: (reason: string) => void;
   readonly onGranted: () => void;
   readonly onPaused: () => void;
-  readonly onGateClosed: (closed: NonNullable<GateEnd['closed']>) => void;
+  readonly onGateClosed: (gate: TaskName, closed: NonNullable<GateEnd['closed']>) => void;
 }
 
 export interface TaskEnding {
@@ -58,14 +59,53 @@ async function runByType(host: TaskHost, task: CompiledTask, attempt: number): P
   }
 }
 
-async function ask(
-  { planDigest, gates, onPaused, onGateClosed }: TaskHost,
-  task: ApprovalTask,
-  attempt: number,
-): Promise<TaskEnding> {
-  const { outcome, closed } = await gates.ask({ planDigest, task, attempt, onOpen: onPaused });
-  if (closed !== undefined) onGateClosed(closed);
+async function ask(host: TaskHost, task: ApprovalTask, attempt: number): Promise<TaskEnding> {
+  const { name, environment } = task;
+  const input = inputFor(host, task, attempt);
+  const { outcome, closed } = await host.gates.ask({
+    name,
+    waitsFor: `decide about ${environment}`,
+    look: (look) => {
+      const id = `${name}#${attempt}`;
+      const options =
+        look === 1
+          ? { activityId: id, summary: `${name} #${attempt}: open the gate for ${environment}` }
+          : { activityId: `${id}/look/${look}`, summary: `${name} #${attempt}: look for a decision` };
+      return opener.open_gate.executeWithOptions(options, [input]);
+    },
+    onOpen: host.onPaused,
+  });
+  if (closed !== undefined) host.onGateClosed(name, closed);
   return { outcome, written: false };
+}
+
+/**
+ * Waits until a person has reconnected the trust that ended this attempt. `succeeded`: a further attempt may begin; else how the task ends.
+ */
+export async function awaitReconnect(
+  host: TaskHost,
+  task: DeployStackTask,
+  attempt: number,
+  lost: TaskOutcome,
+): Promise<TaskOutcome> {
+  const name = reconnectGate(task.environment);
+  const reason = lost.reason ?? 'the trust was withdrawn';
+  const input = { ...inputFor(host, task, attempt), reason };
+  const id = `${task.name}#${attempt}/reconnect`;
+  const summary = `${task.name} #${attempt}: its trust was withdrawn, open the gate ${name}`;
+  try {
+    const { outcome, closed } = await host.gates.ask({
+      name,
+      waitsFor: 'reconnect the trust',
+      look: (look) => opener.openReconnect.executeWithOptions({ activityId: `${id}/${look}`, summary }, [input]),
+      onOpen: () => undefined, // paused since it was parked
+    });
+    if (closed !== undefined) host.onGateClosed(name, closed);
+    if (outcome.status !== 'failed') return outcome;
+    return { ...lost, reason: `${reason.slice(0, 400)}; nobody reconnected the trust in time` };
+  } catch (error) {
+    return outcomeOfError(error, CancellationScope.current().consideredCancelled);
+  }
 }
 
 async function deploy(host: TaskHost, task: DeployStackTask, attempt: number): Promise<TaskEnding> {

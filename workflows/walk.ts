@@ -1,7 +1,9 @@
-import { ActivityFailure, CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
-import type { CompiledGraph, CompiledTask } from '../src/core/graph/graph.ts';
+import { ActivityFailure, CancellationScope, isCancellation, patched, sleep } from '@temporalio/workflow';
+import { isWithdrawal } from '../src/core/gate/reconnect.ts';
+import type { CompiledGraph, CompiledTask, DeployStackTask } from '../src/core/graph/graph.ts';
 import { lockHolder } from '../src/core/model/ids.ts';
 import type { ApplicationName, Digest, RunId, TaskName } from '../src/core/model/ids.ts';
+import type { TaskOutcome } from '../src/core/model/status.ts';
 import type { RunEnd, SchedulerCommand, SchedulerEvent } from '../src/core/scheduler/events.ts';
 import { at, createState, positionOf } from '../src/core/scheduler/state.ts';
 import type { SchedulerState, SeededTask } from '../src/core/scheduler/state.ts';
@@ -11,7 +13,7 @@ import type { Gates } from './gates.ts';
 import type { Locks } from './locks.ts';
 import { releaser } from './options.ts';
 import type { Recorder } from './records.ts';
-import { runTask } from './tasks.ts';
+import { awaitReconnect, runTask } from './tasks.ts';
 import type { TaskHost } from './tasks.ts';
 
 export interface WalkOptions {
@@ -24,6 +26,12 @@ export interface WalkOptions {
   readonly recorder: Recorder;
   readonly locks: Locks;
   readonly gates: Gates;
+  /** A trust that was withdrawn works again. */
+  readonly onReconnected: () => void;
+}
+
+function isTrustLost({ status, code }: TaskOutcome): boolean {
+  return status === 'failed' && isWithdrawal(code);
 }
 
 /**
@@ -94,9 +102,30 @@ export class Walk {
     const task = this.#task(name);
     const host = this.#hostOf(name, attempt);
     this.#inTaskScope(name, async () => {
-      const { outcome, written } = await runTask(host, task, attempt);
-      this.#apply({ type: 'task-finished', task: name, attempt, outcome, written });
+      const ending = await runTask(host, task, attempt);
+      const isLost = task.type === 'deploy_stack' && isTrustLost(ending.outcome);
+      // Asked only where it matters: each answer is an event of its own in the history (I9).
+      if (isLost && !this.#isStopping(name) && patched('reconnect'))
+        await this.#park(host, task, attempt, ending.outcome);
+      else this.#apply({ type: 'task-finished', task: name, attempt, ...ending });
     });
+  }
+
+  #isStopping(task: TaskName): boolean {
+    return this.#scopes.get(task)?.consideredCancelled === true;
+  }
+
+  /** The trust of a deploy was withdrawn: the run waits for a person, and goes on from here. */
+  async #park(host: TaskHost, task: DeployStackTask, attempt: number, lost: TaskOutcome): Promise<void> {
+    const { name } = task;
+    this.#apply({ type: 'task-parked', task: name, attempt, reason: lost.reason ?? 'its trust was withdrawn' });
+    const outcome = await awaitReconnect(host, task, attempt, lost);
+    if (outcome.status !== 'succeeded') {
+      this.#apply({ type: 'task-finished', task: name, attempt, outcome, written: false });
+      return;
+    }
+    this.#options.onReconnected();
+    this.#apply({ type: 'task-reconnected', task: name, attempt });
   }
 
   #hostOf(task: TaskName, attempt: number): TaskHost {
@@ -106,7 +135,7 @@ export class Walk {
       onWaiting: (reason) => this.#apply({ type: 'task-waiting', task, attempt, reason }),
       onGranted: () => this.#apply({ type: 'task-granted', task, attempt }),
       onPaused: () => this.#apply({ type: 'task-paused', task, attempt }),
-      onGateClosed: (closed) => recorder.add({ gates: [{ gate: task, ...closed }] }),
+      onGateClosed: (gate, closed) => recorder.add({ gates: [{ gate, ...closed }] }),
     };
   }
 

@@ -125,7 +125,7 @@ export type EnvironmentView = z.infer<typeof EnvironmentView>;
 export const TrustView = z
   .object({
     name: z.string(),
-    provider: z.enum(['exec']),
+    provider: z.enum(['exec', 'static']),
     settings: z.record(z.string(), z.unknown()),
     state: z.string(),
     reason: z.string().nullable(),
@@ -236,6 +236,8 @@ export const GateView = z
     deadlineAt: Instant,
     subjects: z.array(z.object({ task: z.string(), template: z.string(), image: z.string().nullable() })),
     preview: GatePreview,
+    /** Of a gate that waits for a trust to be reconnected: it takes no verdict. */
+    reconnect: z.object({ trust: z.string(), task: z.string(), reason: z.string() }).nullable(),
     decision: DecisionView.nullable(),
   })
   .meta({ id: 'Gate' });

@@ -1,5 +1,5 @@
 // Rows into what the API shows. Only named fields pass, so a new column never leaks by itself (I7).
-import type { Decision, Gate } from '../core/gate/gate.ts';
+import type { Decision, Gate, Reconnect } from '../core/gate/gate.ts';
 import type { RunId } from '../core/model/ids.ts';
 import { runWorkflowId } from '../core/model/ids.ts';
 import type { Application, AttemptRow, Environment, Release, RunRow, TaskRow } from '../ports/store.ts';
@@ -173,8 +173,15 @@ export function viewGate(gate: Gate, decisions: readonly Decision[]): GateView {
       configChanged: [...preview.configChanged],
       digest: preview.digest ?? null,
     },
+    reconnect: viewReconnect(preview.reconnect),
     decision: decision === undefined ? null : viewDecision(decision),
   };
+}
+
+function viewReconnect(reconnect: Reconnect | undefined): GateView['reconnect'] {
+  if (reconnect === undefined) return null;
+  const { trust, task, reason } = reconnect;
+  return { trust, task, reason };
 }
 
 export function viewRelease(release: Release): ReleaseView {

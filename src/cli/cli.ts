@@ -7,6 +7,7 @@ import { gateCommands } from './commands/gate.ts';
 import { localCommands } from './commands/local.ts';
 import { logCommands } from './commands/log.ts';
 import { planCommands } from './commands/plan.ts';
+import { trustCommands } from './commands/trust.ts';
 import { runCommands } from './commands/run.ts';
 import type { Registry } from './command.ts';
 import type { CliContext } from './context.ts';
@@ -54,6 +55,7 @@ function makeProgram(context: CliContext, finish: (code: number) => void): Comma
   deliveryCommands(registry);
   environmentCommands(registry);
   credentialCommands(registry);
+  trustCommands(registry);
   inherit(program);
   return program;
 }

@@ -2,7 +2,7 @@ import { createParser } from 'eventsource-parser';
 import type { GateView, RunEvent } from '../api/schema.ts';
 import type { HookTarget } from './hook.ts';
 import { open } from './plain-http.ts';
-import { createProgress, plain } from './progress.ts';
+import { createProgress, plain, tellReconnect } from './progress.ts';
 import { signWith } from './sign.ts';
 
 const reconnectForMs = 15_000;
@@ -67,7 +67,10 @@ async function readEvents(
   }
 }
 
-function describeGate({ gate, environment, run, preview }: GateView): readonly string[] {
+function describeGate(view: GateView): readonly string[] {
+  const { gate, environment, run, preview } = view;
+  const reconnect = tellReconnect(view);
+  if (reconnect !== undefined) return reconnect;
   const from = preview.fromRelease === null ? 'nothing yet' : `release ${preview.fromRelease}`;
   const commits = preview.commits.slice(0, 5).map((one) => `    ${one.sha.slice(0, 7)} ${plain(one.subject)}`);
   return [

@@ -69,6 +69,16 @@ function tellDecision({ gate, status, decision }: GateView): readonly string[] {
   return [`gate ${gate} ${decision.verdict} by ${plain(decision.by)}`];
 }
 
+/** Of a gate that waits for a trust; undefined for all others. */
+export function tellReconnect({ gate, reconnect }: GateView): readonly string[] | undefined {
+  if (reconnect === null) return undefined;
+  const { trust, task, reason } = reconnect;
+  return [
+    `${gate} waits for a person: ${task} needs the trust ${plain(trust)}: ${plain(reason)}`,
+    `  go on    loam trust reconnect ${plain(trust)}`,
+  ];
+}
+
 function seconds(from: string, to: string): string {
   return `${((Date.parse(to) - Date.parse(from)) / 1000).toFixed(1)}s`;
 }

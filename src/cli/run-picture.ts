@@ -74,6 +74,16 @@ function drawGate(run: RunView, gate: GateView, paint: Paint, nowMs: number): st
   }
   if (gate.status !== 'open') return `${title}\n`;
   const left = duration(Date.parse(gate.deadlineAt) - nowMs);
+  if (gate.reconnect !== null) {
+    const { trust, task, reason } = gate.reconnect;
+    return [
+      `${title}, ${left} left`,
+      `  waits    ${task} needs the trust ${oneLine(trust)}: ${oneLine(reason, 300)}`,
+      `  go on    ${paint('bold', `loam trust reconnect ${oneLine(trust)}`)}`,
+    ]
+      .map((line) => `${line}\n`)
+      .join('');
+  }
   const lines = [
     `${title}, ${left} left`,
     ...describePreview(gate).map((line) => `  ${line}`),

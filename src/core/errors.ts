@@ -67,7 +67,9 @@ export const errorKinds = {
   'trust-expired': kind(409, 'The trust has expired'),
   'trust-failed': kind(503, 'The trust provider gave no token', true),
   'trust-revoked': kind(409, 'The trust was revoked'),
+  'trust-role-lost': kind(409, 'The trust has lost a role that it was given'),
   'trust-unknown': kind(404, 'No such trust'),
+  'trustor-disabled': kind(409, 'The account that gave the trust is disabled'),
   unauthenticated: kind(401, 'A valid token is missing'),
 } as const satisfies Record<string, ErrorKind>;
 

@@ -16,6 +16,7 @@ import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { freePort, isListening } from '../adapters/temporal/port.ts';
 import { findOnPath } from '../adapters/tool/find-tool.ts';
 import { createExecTrustProvider } from '../adapters/trust/exec/exec-trust-provider.ts';
+import { createStaticTrustProvider } from '../adapters/trust/static/static-trust-provider.ts';
 import { childEnvironment } from '../config.ts';
 import type { Config } from '../config.ts';
 import type { BlobStore } from '../ports/blob-store.ts';
@@ -136,7 +137,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       git,
       executor: await openExecutor(config, logger),
       target: await openTarget(config, config.jobs.bwrap, logger),
-      trustProvider: createExecTrustProvider({ logger, searchPath: config.searchPath }),
+      trustProviders: [createExecTrustProvider({ logger, searchPath: config.searchPath }), createStaticTrustProvider()],
       engine,
       logger,
       hostId: config.hostId,

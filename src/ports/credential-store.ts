@@ -1,12 +1,13 @@
 import type { ApplicationName, EnvironmentName } from '../core/model/ids.ts';
+import type { WithdrawnState } from '../core/gate/reconnect.ts';
 import type { Secret } from './secret.ts';
 
 export interface Trust {
   readonly name: string;
-  readonly provider: 'exec';
+  readonly provider: 'exec' | 'static';
   /** Provider's settings, no secret among them. */
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly state: 'valid' | 'expiring' | 'expired' | 'revoked' | 'provider-unreachable' | 'unused';
+  readonly state: 'valid' | 'expiring' | 'provider-unreachable' | 'unused' | WithdrawnState;
   readonly reason: string | undefined;
   /** 0 before the first token. */
   readonly generation: number;
@@ -14,7 +15,13 @@ export interface Trust {
 }
 
 export interface TrustStore {
-  put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>): Promise<Trust>;
+  /**
+   * Registers, changes or reconnects: other settings, a credential, or a trust that is not good any more drop the token. Without `credential` the one that
+   * is there stays.
+   */
+  put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>, credential?: Secret): Promise<Trust>;
+  /** The secret that a person handed over with the registration: the token itself of `static`. */
+  credential(name: string): Promise<Secret | undefined>;
   get(name: string): Promise<Trust | undefined>;
   list(): Promise<readonly Trust[]>;
   /** The newest token and its generation. */
@@ -30,6 +37,8 @@ export interface TrustStore {
   /** Only with the lease; `after` is the generation it replaces. False when somebody was faster. */
   saveToken(name: string, owner: string, after: number, token: Secret, expiresAtMs: number): Promise<boolean>;
   setState(name: string, state: Trust['state'], reason: string | undefined): Promise<void>;
+  /** Forgets tokens that have expired: nobody kept them. Answers how many. */
+  dropExpired(): Promise<number>;
 }
 
 export interface SecretStore {

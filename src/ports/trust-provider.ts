@@ -1,4 +1,5 @@
 import type { Secret } from './secret.ts';
+import type { Trust } from './credential-store.ts';
 
 export interface DrawnToken {
   readonly token: Secret;
@@ -7,10 +8,16 @@ export interface DrawnToken {
 
 /** Draws tokens of a trust. `draw` may run twice; each call may give a new token. */
 export interface TrustProvider {
-  readonly kind: 'exec';
+  readonly kind: Trust['provider'];
   /**
-   * Throws `trust-failed` (try again later), `trust-revoked` or `trust-expired` (a person must act). Messages never contain a token.
-   * `settings` is the provider's part of the trust's registration.
+   * Throws `trust-failed` (try again later), or what only a person can mend: `trust-revoked`, `trust-expired`, `trustor-disabled`, `trust-role-lost`.
+   * Messages never contain a token. `settings` is the provider's part of the trust's registration, `credential` the secret that a person handed over with it.
    */
-  draw(settings: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<DrawnToken>;
+  draw(
+    settings: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+    credential: Secret | undefined,
+  ): Promise<DrawnToken>;
+  /** When the trust itself ends, whatever is drawn from it until then; undefined when its registration does not say. */
+  endsAtMs(settings: Readonly<Record<string, unknown>>): number | undefined;
 }

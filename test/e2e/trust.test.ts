@@ -108,28 +108,35 @@ describe('a trust', () => {
     expect((await readTrust(loam, 'kept')).generation).toBe(provider.draws().length);
   });
 
-  it('that is revoked fails the deploy with its own code, and works again once a person has reconnected it', async () => {
+  it('that is revoked parks the runs that need it, and both go on once a person has reconnected it', async () => {
     const { provider, copy } = await addKept('revoked', 8_000);
     await copy.push('Lose the trust');
     await waitForGate(loam, 'revoked/1');
+    await copy.push('Lose it too');
+    await waitForGate(loam, 'revoked/2');
 
     await provider.withdraw();
-    const waiting = await waitForRun(loam, 'revoked/1', 'the run warns', ({ warnings }) =>
+    await waitForRun(loam, 'revoked/1', 'the run warns', ({ warnings }) =>
       warnings.some((warning) => warning.includes('trust-revoked')),
     );
-    expect(waiting.status).toBe('paused');
+    for (const run of ['revoked/1', 'revoked/2']) await decide(loam, run, 'approve', 'approved');
+    for (const run of ['revoked/1', 'revoked/2']) {
+      const parked = await waitForRun(loam, run, 'the run is parked', ({ gates }) =>
+        gates.some(({ gate, status }) => gate === 'reconnect/staging' && status === 'open'),
+      );
+      expect(parked.tasks.find(({ name }) => name === 'staging')?.reason).toContain('exit code 77');
+    }
     expect(await readTrust(loam, 'revoked')).toMatchObject({ state: 'revoked' });
-    await decide(loam, 'revoked/1', 'approve', 'approved');
-    const ended = await waitForEnd(loam, 'revoked/1');
 
-    const staging = ended.tasks.find(({ name }) => name === 'staging');
-    expect(staging).toMatchObject({ status: 'failed', code: 'trust-revoked' });
-    expect(staging?.reason).toContain('exit code 77');
-    expect(staging?.reason).toContain('the delegation was withdrawn');
+    await provider.restore();
+    const answer = await loam.json(['trust', 'reconnect', 'revoked']);
+    const [first, second] = [await waitForEnd(loam, 'revoked/1'), await waitForEnd(loam, 'revoked/2')];
 
-    await provider.reconnect();
-    expect((await loam.cli(['retry', 'revoked/1'])).code).toBe(0);
-    expect((await waitForEnd(loam, 'revoked/1/2')).status).toBe('succeeded');
+    expect(answer).toMatchObject({ runs: expect.arrayContaining(['revoked/1', 'revoked/2']) as unknown });
+    for (const { status, tasks } of [first, second]) {
+      expect(status).toBe('succeeded');
+      expect(tasks.find(({ name }) => name === 'build')?.attempts).toHaveLength(1);
+    }
     expect(await servedDraw('revoked', provider)).toBeGreaterThanOrEqual(1);
   });
 

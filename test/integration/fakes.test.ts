@@ -13,16 +13,16 @@ import { testTrustProvider } from './contracts/trust-provider.ts';
 
 testExecutorRules('the fake', () => Promise.resolve(openFakeExecutor()));
 testTargetRules('fake', () => Promise.resolve(openFakeTarget()));
-testTrustProvider('fake', () => ({
+testTrustProvider('fake', {
   provider: new FakeTrustProvider(),
-  settings: {
-    valid: (token, lifetimeMs) => ({ token, lifetimeMs }),
-    revoked: () => ({ failure: 'trust-revoked' }),
-    expired: () => ({ failure: 'trust-expired' }),
-    unreachable: () => ({ failure: 'trust-failed' }),
-    hanging: () => ({ hangs: true }),
+  valid: (token, lifetimeMs) => ({ settings: { token, lifetimeMs } }),
+  failing: {
+    'trust-revoked': () => ({ settings: { failure: 'trust-revoked' } }),
+    'trust-expired': () => ({ settings: { failure: 'trust-expired' } }),
+    'trust-failed': () => ({ settings: { failure: 'trust-failed' } }),
   },
-}));
+  hanging: () => ({ settings: { hangs: true } }),
+});
 
 function openFakeExecutor(): ExecutorRulesSubject {
   const executor = new FakeExecutor();

@@ -4,13 +4,12 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { createExecTrustProvider } from '../../src/adapters/trust/exec/exec-trust-provider.ts';
 import type { DomainError } from '../../src/core/errors.ts';
-import { testTrustProvider } from './contracts/trust-provider.ts';
+import { draw, testTrustProvider } from './contracts/trust-provider.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'loam-trust-'));
 const logged: unknown[] = [];
 const logger = { debug: log, info: log, warn: log, error: log };
 const provider = createExecTrustProvider({ logger });
-const noAbort = new AbortController().signal;
 
 function log(...parts: unknown[]): void {
   logged.push(parts);
@@ -27,26 +26,31 @@ function printing(value: unknown): string {
 }
 
 async function drawError(settings: Readonly<Record<string, unknown>>): Promise<DomainError> {
-  const thrown: unknown = await provider.draw(settings, noAbort).catch((error: unknown) => error);
+  const thrown: unknown = await draw(provider, { settings: settings }).catch((error: unknown) => error);
   expect(thrown).toMatchObject({ name: 'DomainError' });
   return thrown as DomainError;
 }
 
-testTrustProvider('exec', () => ({
+testTrustProvider('exec', {
   provider,
-  settings: {
-    valid: (token, lifetimeMs) =>
-      shell(printing({ token, expires_at: new Date(Date.now() + lifetimeMs).toISOString() })),
-    revoked: () => shell('exit 77'),
-    expired: () => shell('exit 78'),
-    unreachable: () => shell('echo "connection refused" >&2; exit 1'),
-    hanging: () => shell('sleep 60'),
+  valid: (token, lifetimeMs) => ({
+    settings: shell(printing({ token, expires_at: new Date(Date.now() + lifetimeMs).toISOString() })),
+  }),
+  failing: {
+    'trust-revoked': () => ({ settings: shell('exit 77') }),
+    'trust-expired': () => ({ settings: shell('exit 78') }),
+    'trustor-disabled': () => ({ settings: shell('exit 79') }),
+    'trust-role-lost': () => ({ settings: shell('exit 80') }),
+    'trust-failed': () => ({ settings: shell('echo "connection refused" >&2; exit 1') }),
   },
-}));
+  hanging: () => ({ settings: shell('sleep 60') }),
+});
 
 describe('a token program', () => {
   it('may give the expiry in seconds', async () => {
-    const drawn = await provider.draw(shell(printing({ token: 't-1', expires_in: 90, more: 'ignored' })), noAbort);
+    const drawn = await draw(provider, {
+      settings: shell(printing({ token: 't-1', expires_in: 90, more: 'ignored' })),
+    });
 
     expect(Math.abs(drawn.expiresAtMs - Date.now() - 90_000)).toBeLessThan(10_000);
   });
@@ -54,7 +58,7 @@ describe('a token program', () => {
   it('is the demo program of the examples', async () => {
     const program = path.join(import.meta.dirname, '../../examples/trust-demo/print-token.mjs');
 
-    const drawn = await provider.draw({ command: [process.execPath, program, '30'] }, noAbort);
+    const drawn = await draw(provider, { settings: { command: [process.execPath, program, '30'] } });
 
     expect(drawn.token.reveal()).toMatch(/^demo-/);
     expect(drawn.expiresAtMs).toBeGreaterThan(Date.now() + 20_000);
@@ -64,7 +68,7 @@ describe('a token program', () => {
     process.env['LOAM_TEST_LEAK'] = 'leak';
     const script = `printf '{"token":"%s","expires_in":60}' "$(env | grep -v ^PWD= | grep -v ^SHLVL= | grep -v ^_= | sort | tr '\\n' ' ')"`;
 
-    const drawn = await provider.draw(shell(script, { env: { REGION: 'SYD' } }), noAbort);
+    const drawn = await draw(provider, { settings: shell(script, { env: { REGION: 'SYD' } }) });
 
     delete process.env['LOAM_TEST_LEAK'];
     expect(drawn.token.reveal()).toBe('PATH=/usr/local/bin:/usr/bin:/bin REGION=SYD ');
@@ -132,10 +136,9 @@ describe('a token program', () => {
   });
 
   it('may leave something behind that holds its output', async () => {
-    const drawn = await provider.draw(
-      shell(`${printing({ token: 't-2', expires_in: 60 })} sleep 300 & exit 0`),
-      noAbort,
-    );
+    const drawn = await draw(provider, {
+      settings: shell(`${printing({ token: 't-2', expires_in: 60 })} sleep 300 & exit 0`),
+    });
 
     expect(drawn.token.reveal()).toBe('t-2');
   });

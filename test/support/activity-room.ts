@@ -14,6 +14,7 @@ import { createFolderBlobStore } from '../../src/adapters/blob/folder/folder-blo
 import { createFolderLogStore } from '../../src/adapters/log/folder/folder-log-store.ts';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 import { createStore } from '../../src/adapters/store/store.ts';
+import { createStaticTrustProvider } from '../../src/adapters/trust/static/static-trust-provider.ts';
 import { createRunEngine } from '../../src/adapters/temporal/engine.ts';
 import type { BlobStore } from '../../src/ports/blob-store.ts';
 import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
@@ -59,11 +60,13 @@ export async function makeActivityRoom(options: { readonly isLocal?: boolean } =
   // Only locks ask the engine: test/integration/temporal has them with a server.
   const engine = createRunEngine({ address: '127.0.0.1:1', namespace: 'loam' });
   const executor = new FakeExecutor();
-  const fakes = { executor, target: new FakeTarget(), trustProvider: new FakeTrustProvider() };
+  const trustProvider = new FakeTrustProvider();
+  const fakes = { executor, target: new FakeTarget() };
   const workerLog: string[] = [];
   const log = (fields: object, message: string) => void workerLog.push(JSON.stringify({ ...fields, message }));
   const dependencies: ActivityDependencies = {
     ...fakes,
+    trustProviders: [trustProvider, createStaticTrustProvider()],
     git: gitPlace.git,
     engine,
     store,
@@ -79,6 +82,7 @@ export async function makeActivityRoom(options: { readonly isLocal?: boolean } =
   await store.applications.add(application, new Secret('trigger-secret'));
   return {
     ...fakes,
+    trustProvider,
     store,
     blobs,
     logs,

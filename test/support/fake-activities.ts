@@ -12,7 +12,8 @@ import type {
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { errorKinds } from '../../src/core/errors.ts';
 import type { Decision } from '../../src/core/gate/gate.ts';
-import type { CompiledGraph, CompiledTask } from '../../src/core/graph/graph.ts';
+import { reconnectGate } from '../../src/core/gate/reconnect.ts';
+import type { CompiledGraph, CompiledTask, DeployStackTask } from '../../src/core/graph/graph.ts';
 import { holderWorkflowId } from '../../src/core/model/ids.ts';
 import type { RunId, TaskName } from '../../src/core/model/ids.ts';
 import type { TaskOutcome } from '../../src/core/model/status.ts';
@@ -126,6 +127,7 @@ export class FakeWorld {
       generate_template: (input) => this.#attempt(input),
       deploy_stack: (input) => this.#attempt(input, input.fence),
       open_gate: (input) => this.#openGate(input),
+      openReconnect: (input) => this.#openReconnect(input),
       readDecision: ({ run, gate, decisionId }) => this.#readDecision(run, gate, decisionId),
       acquireLock: (input) => this.engine.acquireLock(input),
       releaseLock: async (input) => {
@@ -174,12 +176,23 @@ export class FakeWorld {
   }
 
   async #openGate({ run, task, attempt }: TaskInput<CompiledTask>): Promise<GateOpening> {
-    const key = `${run} ${task.name}`;
+    const isFirst = !this.#gateCalls.has(`${run} ${task.name}`);
+    const opening = this.#nextOpening(run, task.name);
+    if (isFirst) this.started.push(`${run} ${task.name}#${attempt}`);
+    await this.#planOf(run).onOpenGate?.();
+    return opening;
+  }
+
+  /** Answers of `plan.gates`, by the gate's name. */
+  #openReconnect({ run, task }: TaskInput<DeployStackTask>): Promise<GateOpening> {
+    return Promise.resolve(this.#nextOpening(run, reconnectGate(task.environment)));
+  }
+
+  #nextOpening(run: RunId, gate: TaskName): GateOpening {
+    const key = `${run} ${gate}`;
     const call = this.#gateCalls.get(key) ?? 0;
     this.#gateCalls.set(key, call + 1);
-    if (call === 0) this.started.push(`${run} ${task.name}#${attempt}`);
-    await this.#planOf(run).onOpenGate?.();
-    const answers = this.#planOf(run).gates?.[task.name] ?? [openGate];
+    const answers = this.#planOf(run).gates?.[gate] ?? [openGate];
     return answers[call] ?? answers.at(-1) ?? openGate;
   }
 

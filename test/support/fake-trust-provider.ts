@@ -30,6 +30,10 @@ export class FakeTrustProvider implements TrustProvider {
     return { token: new Secret(draw.token), expiresAtMs: Date.now() + draw.lifetimeMs };
   }
 
+  endsAtMs(): undefined {
+    return undefined;
+  }
+
   #plan(settings: Readonly<Partial<Draw>>): Draw {
     const token = `canary-token-${this.drawnAtMs.length + 1}`;
     return { token, lifetimeMs: this.lifetimeMs, failure: this.failure, hangs: false, ...settings };

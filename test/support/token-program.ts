@@ -29,8 +29,8 @@ export interface TokenProgram {
   draws(): readonly Draw[];
   /** From now on the program ends with 77: a person must act. */
   withdraw(): Promise<void>;
-  /** The trust can be used again, and is registered anew. */
-  reconnect(): Promise<void>;
+  /** The provider gives tokens again; Loam is not told. */
+  restore(): Promise<void>;
 }
 
 /** Registers a trust whose tokens live so long. */
@@ -55,10 +55,7 @@ export async function createTokenProgram(loam: Loam, trust: string, lifetimeMs: 
             .map((line) => Draw.parse(JSON.parse(line)))
         : [],
     withdraw: () => writeFile(withdrawn, ''),
-    async reconnect() {
-      await rm(withdrawn);
-      await register();
-    },
+    restore: () => rm(withdrawn),
   };
 }
 

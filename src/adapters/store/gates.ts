@@ -205,7 +205,17 @@ export class SqlGateStore implements GateStore {
 
 function isSameQuestion(last: GateTable, gate: NewGate, subjects: string): boolean {
   const isAlive = last.status === 'open' || last.status === 'decided';
-  return isAlive && last.environment === gate.environment && last.subjects === subjects;
+  return (
+    isAlive &&
+    last.environment === gate.environment &&
+    last.subjects === subjects &&
+    isSameWait(fromJson(last.preview) as GatePreview, gate.preview)
+  );
+}
+
+/** Each attempt that lost its trust asks anew: a trust that was reconnected once may be withdrawn again. */
+function isSameWait({ reconnect: one }: GatePreview, { reconnect: other }: GatePreview): boolean {
+  return one?.task === other?.task && one?.attempt === other?.attempt;
 }
 
 function checkOpen({ run, gate, status, deadlineAtMs }: GateTable, now: number): void {
@@ -273,6 +283,7 @@ async function findEarlierApproval(
   gate: NewGate,
   subjects: string,
 ): Promise<DecisionTable | undefined> {
+  if (gate.preview.reconnect !== undefined) return undefined;
   const newest = await db
     .selectFrom('decisions')
     .innerJoin('runs', 'runs.id', 'decisions.run')

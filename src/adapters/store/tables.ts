@@ -181,6 +181,7 @@ export interface TrustTable {
   readonly name: string;
   readonly provider: Trust['provider'];
   readonly settings: Json;
+  readonly credential: string | null;
   readonly state: Trust['state'];
   readonly reason: string | null;
   readonly generation: number;

@@ -23,6 +23,10 @@ function tokenContext(name: string): string {
   return `trust/${name}`;
 }
 
+function credentialContext(name: string): string {
+  return `trust/${name}/credential`;
+}
+
 function unknownTrust(name: string): DomainError {
   return new DomainError('trust-unknown', `there is no trust "${name}"; "loam trust list" names those that are`);
 }
@@ -34,13 +38,16 @@ export class SqlTrustStore implements TrustStore {
     this.#database = database;
   }
 
-  async put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>): Promise<Trust> {
+  async put(trust: Pick<Trust, 'name' | 'provider' | 'settings'>, credential?: Secret): Promise<Trust> {
     const name = checkedText(trust.name, 'the name of the trust', 100);
     const settings = toJson(trust.settings);
+    const sealed =
+      credential === undefined ? null : this.#database.secretBox.seal(credential.reveal(), credentialContext(name));
     const fresh: TrustTable = {
       name,
       provider: trust.provider,
       settings,
+      credential: sealed,
       state: 'unused',
       reason: null,
       generation: 0,
@@ -62,9 +69,9 @@ export class SqlTrustStore implements TrustStore {
         .where('name', '=', name)
         .returningAll()
         .executeTakeFirstOrThrow();
-      if (isGood(row) && row.settings === settings) return toTrust(row);
+      if (sealed === null && isSame(row, fresh)) return toTrust(row);
       // A person has connected anew: no token of the old settings may be used, or still be saved by whoever holds the lease.
-      const changed = { ...fresh, generation: row.generation };
+      const changed = { ...fresh, generation: row.generation, credential: sealed ?? row.credential };
       await db.updateTable('trusts').set(changed).where('name', '=', name).execute();
       return toTrust(changed);
     });
@@ -85,6 +92,11 @@ export class SqlTrustStore implements TrustStore {
     if (row?.token == null || row.drawnAtMs === null || row.expiresAtMs === null) return undefined;
     const token = this.#database.secretBox.open(row.token, tokenContext(name));
     return { token, generation: row.generation, drawnAtMs: row.drawnAtMs, expiresAtMs: row.expiresAtMs };
+  }
+
+  async credential(name: string): Promise<Secret | undefined> {
+    const row = await this.#row(name);
+    return row?.credential == null ? undefined : this.#database.secretBox.open(row.credential, credentialContext(name));
   }
 
   async lease(name: string, owner: string, forMs: number): Promise<boolean> {
@@ -152,11 +164,25 @@ export class SqlTrustStore implements TrustStore {
     );
   }
 
+  async dropExpired(): Promise<number> {
+    const rows = await this.#database.write((db) =>
+      db
+        .updateTable('trusts')
+        .set({ token: null })
+        .where('token', 'is not', null)
+        .where('expiresAtMs', '<=', this.#database.now())
+        .returning('name')
+        .execute(),
+    );
+    return rows.length;
+  }
+
   async #row(name: string): Promise<TrustTable | undefined> {
     return this.#database.read((db) => db.selectFrom('trusts').selectAll().where('name', '=', name).executeTakeFirst());
   }
 }
 
-function isGood({ state }: TrustTable): boolean {
-  return state === 'valid' || state === 'expiring' || state === 'unused';
+function isSame(row: TrustTable, { provider, settings }: TrustTable): boolean {
+  const isGood = row.state === 'valid' || row.state === 'expiring' || row.state === 'unused';
+  return isGood && row.provider === provider && row.settings === settings;
 }

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import type { RunId } from '../../core/model/ids.ts';
+import type { Trust } from '../../ports/credential-store.ts';
 import { Secret } from '../../ports/secret.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
@@ -85,7 +87,14 @@ function secretRoutes(dependencies: RouteDependencies): readonly Route[] {
   ];
 }
 
-function trustRoutes({ store: { trusts } }: RouteDependencies): readonly Route[] {
+const TrustSettings = z
+  .record(z.string(), z.unknown())
+  .refine((settings) => JSON.stringify(settings).length <= maxSettingsBytes, `at most ${maxSettingsBytes} characters`);
+/** Goes in and never comes out. */
+const Credential = text(32_768).min(1);
+
+function trustRoutes(dependencies: RouteDependencies): readonly Route[] {
+  const { trusts } = dependencies.store;
   const params = z.object({ name: PlainName });
   return [
     defineRoute({
@@ -116,18 +125,70 @@ function trustRoutes({ store: { trusts } }: RouteDependencies): readonly Route[]
       summary: 'Registers or changes a trust; its settings hold no secret',
       params,
       body: z.strictObject({
-        provider: z.literal('exec'),
-        settings: z
-          .record(z.string(), z.unknown())
-          .refine(
-            (settings) => JSON.stringify(settings).length <= maxSettingsBytes,
-            `at most ${maxSettingsBytes} characters`,
-          ),
+        provider: z.enum(['exec', 'static']),
+        settings: TrustSettings,
+        credential: Credential.optional(),
       }),
       answer: TrustView,
-      handle: async ({ params: { name }, body }) => viewTrust(await trusts.put({ name, ...body })),
+      handle: async ({ params: { name }, body, caller }) => {
+        const { provider, settings, credential } = body;
+        const { trust } = await connectTrust(dependencies, { name, provider, settings }, credential, caller().name);
+        return viewTrust(trust);
+      },
     }),
+    reconnectRoute(dependencies),
   ];
+}
+
+function reconnectRoute(dependencies: RouteDependencies): Route {
+  return defineRoute({
+    method: 'post',
+    path: '/v1/trusts/{name}/reconnect',
+    access: 'admin',
+    summary:
+      'Says that a withdrawn trust works again, with other settings or another credential if given; runs that wait for it go on',
+    params: z.object({ name: PlainName }),
+    body: z.strictObject({ settings: TrustSettings.optional(), credential: Credential.optional() }),
+    answer: z.object({ trust: TrustView, runs: z.array(z.string()) }),
+    handle: async ({ params: { name }, body, caller }) => {
+      const known = await dependencies.store.trusts.get(name);
+      if (known === undefined) throw new DomainError('trust-unknown', `There is no trust "${name}"`);
+      const settings = body.settings ?? known.settings;
+      const renewed = { name, provider: known.provider, settings };
+      const { trust, runs } = await connectTrust(dependencies, renewed, body.credential, caller().name);
+      return { trust: viewTrust(trust), runs: [...runs] };
+    },
+  });
+}
+
+/**
+ * The trust first, then the gates: a deploy that opens its gate in between finds the trust changed. Each gate gets a decision of its own, which the
+ * dispatcher hands to its run until it has arrived.
+ */
+async function connectTrust(
+  { store, wake, logger }: RouteDependencies,
+  trust: Pick<Trust, 'name' | 'provider' | 'settings'>,
+  credential: string | undefined,
+  by: string,
+): Promise<{ readonly trust: Trust; readonly runs: readonly RunId[] }> {
+  const connected = await store.trusts.put(trust, credential === undefined ? undefined : new Secret(credential));
+  const open = await store.gates.list({ open: true });
+  const waiting = open.filter(({ preview }) => preview.reconnect?.trust === trust.name);
+  for (const { run, gate, opening } of waiting) {
+    await store.gates
+      .decide(run, gate, { verdict: 'approved', by, comment: 'the trust was reconnected', opening })
+      .catch(ignoreClosed);
+  }
+  wake();
+  const runs = waiting.map(({ run }) => run);
+  logger.info({ trust: trust.name, by, runs }, 'trust connected');
+  return { trust: connected, runs };
+}
+
+/** It was cancelled, or has expired, between the look and the word. */
+function ignoreClosed(error: unknown): undefined {
+  if (error instanceof DomainError && error.code === 'gate-closed') return undefined;
+  throw error;
 }
 
 function tokenRoutes({ store: { tokens } }: RouteDependencies): readonly Route[] {

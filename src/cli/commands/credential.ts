@@ -1,18 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import type { SecretView, TokenView, TrustView } from '../../api/schema.ts';
-import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
+import type { SecretView, TokenView } from '../../api/schema.ts';
+import { addCommand, addGroup, segment, textOption } from '../command.ts';
 import type { Registry, Tools } from '../command.ts';
-import { CliFailure, exitCodes, usage } from '../failure.ts';
-import { readInput } from '../input.ts';
-import { oneLine, table } from '../text.ts';
+import { exitCodes, usage } from '../failure.ts';
+import { readSecret } from '../input.ts';
+import { table } from '../text.ts';
 
 type Options = Readonly<Record<string, unknown>>;
 const maxSecretBytes = 65_536;
 
 export function credentialCommands(registry: Registry): void {
   secretCommands(registry);
-  trustCommands(registry);
   tokenCommands(registry);
 }
 
@@ -78,11 +75,7 @@ async function putSecret(
   options: Options,
 ): Promise<number> {
   const [file, environment] = [textOption(options, 'file'), textOption(options, 'environment')];
-  if (file === undefined && context.isInputTerminal)
-    context.writeError('Type the secret, then Ctrl-D on a line of its own:\n');
-  const text =
-    file === undefined ? await readInput(context.input, maxSecretBytes) : await readSecretFile(context.folder, file);
-  const value = text.replace(/\r?\n$/, '');
+  const value = await readSecret(context, file, maxSecretBytes);
   if (value === '')
     throw usage('The secret is empty', 'Give it on standard input: loam secret put APPLICATION NAME < file');
   const answer = await client.request('PUT', `/v1/applications/${segment(application)}/secrets/${segment(name)}`, {
@@ -91,84 +84,6 @@ async function putSecret(
   });
   show(answer, () => `Stored ${name ?? ''} for ${environment ?? 'all environments'} of ${application ?? ''}.\n`);
   return exitCodes.ok;
-}
-
-async function readSecretFile(folder: string, file: string): Promise<string> {
-  try {
-    return await readFile(path.resolve(folder, file), 'utf8');
-  } catch {
-    throw new CliFailure(exitCodes.notFound, `${file} cannot be read`, { code: 'not-found' });
-  }
-}
-
-function trustCommands(registry: Registry): void {
-  const group = addGroup(registry, 'trust', 'trusts: delegated rights to act, kept alive while a run needs them');
-  addCommand(
-    registry,
-    group,
-    {
-      usage: 'put <name>',
-      summary: 'register or change a trust',
-      examples: ['loam trust put demo --command /usr/local/bin/draw-token --command production'],
-      more: 'The program prints a token and when it expires; it runs on the machine of the worker. Nothing in its arguments may be secret.',
-    },
-    async ({ client, show }, [name], options) => {
-      const settings = readTrustSettings(options);
-      const trust = await client.request<TrustView>('PUT', `/v1/trusts/${segment(name)}`, {
-        provider: 'exec',
-        settings,
-      });
-      show(trust, () => drawTrusts([trust]));
-      return exitCodes.ok;
-    },
-  )
-    .option('--command <word>', 'program and arguments of the provider exec, a word each (repeat it)', collect)
-    .option('--setting <KEY=JSON>', 'a further setting of the provider (repeat it)', collect);
-  addCommand(
-    registry,
-    group,
-    { usage: 'list', summary: 'list the trusts and how they stand', examples: ['loam trust list'] },
-    async ({ client, show }) => {
-      const document = await client.request<{ trusts: TrustView[] }>('GET', '/v1/trusts');
-      show(document, () => drawTrusts(document.trusts));
-      return exitCodes.ok;
-    },
-  );
-}
-
-function readTrustSettings(options: Options): Record<string, unknown> {
-  const command = listOption(options, 'command');
-  const settings: Record<string, unknown> = command === undefined ? {} : { command };
-  for (const one of listOption(options, 'setting') ?? []) {
-    const at = one.indexOf('=');
-    if (at < 1) throw usage(`--setting takes KEY=JSON, not "${oneLine(one)}"`);
-    settings[one.slice(0, at)] = parseLoosely(one.slice(at + 1));
-  }
-  if (Object.keys(settings).length === 0)
-    throw usage('A trust needs settings', 'Name the program that draws tokens: --command PROGRAM --command ARGUMENT');
-  return settings;
-}
-
-/** `5` and `["a"]` are JSON; a bare word is the text itself. */
-function parseLoosely(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
-}
-
-function drawTrusts(trusts: readonly TrustView[]): string {
-  if (trusts.length === 0) return 'No trusts yet: "loam trust put NAME" registers one.\n';
-  return table(
-    trusts.map((one) => [
-      one.name,
-      one.provider,
-      one.state,
-      one.expiresAt === null ? 'no token yet' : `token ${one.generation} until ${one.expiresAt}`,
-      oneLine(one.reason ?? ''),
-    ]),
-  );
 }
 
 function tokenCommands(registry: Registry): void {

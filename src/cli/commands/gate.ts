@@ -57,7 +57,7 @@ async function decide(
 
 function chooseGate({ id, gates }: RunDetail, name: string | undefined): GateView | undefined {
   if (name !== undefined) return gates.findLast((one) => one.gate === name);
-  const open = gates.filter((one) => one.status === 'open');
+  const open = gates.filter((one) => one.status === 'open' && one.reconnect === null);
   const [first] = open;
   if (first !== undefined && open.length === 1) return first;
   if (open.length > 1) {
@@ -67,10 +67,22 @@ function chooseGate({ id, gates }: RunDetail, name: string | undefined): GateVie
       remedy: 'Name one of them.',
     });
   }
+  refuseReconnect(id, gates);
   const decided = gates.at(-1);
   if (decided?.decision !== null && decided?.decision !== undefined) return decided; // shows the decision that is there
   throw new CliFailure(exitCodes.notFound, `No gate of ${id} is open`, {
     code: 'gate-unknown',
     remedy: `"loam show ${id}" shows what it waits for.`,
   });
+}
+
+/** A gate that waits for a trust takes no verdict. */
+function refuseReconnect(id: string, gates: readonly GateView[]): void {
+  for (const { status, reconnect } of gates) {
+    if (status !== 'open' || reconnect === null) continue;
+    throw new CliFailure(exitCodes.failed, `${id} waits for the trust ${reconnect.trust}, not for a verdict`, {
+      code: 'gate-unknown',
+      remedy: `"loam trust reconnect ${reconnect.trust}" lets it go on.`,
+    });
+  }
 }

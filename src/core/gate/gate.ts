@@ -24,11 +24,21 @@ export interface GatePreview {
   readonly configRemoved: readonly string[];
   readonly configChanged: readonly string[];
   readonly digest: string | undefined;
+  /** Only of a gate that waits for a trust: a person answers it by reconnecting that trust, not by a verdict. */
+  readonly reconnect?: Reconnect;
+}
+
+/** Why a deploy waits for its trust. */
+export interface Reconnect {
+  readonly trust: string;
+  readonly task: TaskName;
+  readonly attempt: number;
+  readonly reason: string;
 }
 
 export interface Gate {
   readonly run: RunId;
-  /** The approval task. */
+  /** The approval task, or `reconnectGate(environment)`. */
   readonly gate: TaskName;
   /** From 1; a gate that is asked again (another round, other digests) opens anew. */
   readonly opening: number;

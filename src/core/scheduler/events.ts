@@ -10,6 +10,9 @@ export type SchedulerEvent =
   | { readonly type: 'task-granted'; readonly task: TaskName; readonly attempt: number }
   /** A gate is open and waits for a person. */
   | { readonly type: 'task-paused'; readonly task: TaskName; readonly attempt: number }
+  /** A deploy ended because its trust was withdrawn, and waits for a person to reconnect that. */
+  | { readonly type: 'task-parked'; readonly task: TaskName; readonly attempt: number; readonly reason: string }
+  | { readonly type: 'task-reconnected'; readonly task: TaskName; readonly attempt: number }
   | {
       readonly type: 'task-finished';
       readonly task: TaskName;

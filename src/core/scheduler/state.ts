@@ -13,7 +13,7 @@ export interface TaskState {
   readonly phase: TaskPhase;
   /** Of this attempt: 0 before the first. */
   readonly attempt: number;
-  /** Attempts of earlier rounds. */
+  /** Attempts that do not count: those of earlier rounds, and those that a withdrawn trust ended. */
   readonly firstAttempt: number;
   /** Needs that have not succeeded yet. */
   readonly missing: number;

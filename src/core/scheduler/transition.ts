@@ -7,7 +7,7 @@ import type { RunEnd, SchedulerEvent } from './events.ts';
 import { endWithDependents, openDraft, release, setTask, stopRun } from './draft.ts';
 import type { Draft, Step } from './draft.ts';
 import { at, positionOf, runWindow } from './state.ts';
-import type { SchedulerState, TaskPhase } from './state.ts';
+import type { SchedulerState, TaskPhase, TaskState } from './state.ts';
 
 /** Decides what follows from an event. Pure and deterministic; work is proportional to what changes. */
 export function transition(state: SchedulerState, event: SchedulerEvent): Step {
@@ -40,15 +40,21 @@ function handle(draft: Draft, event: SchedulerEvent): void {
       whenIn(draft, event, ['running', 'waiting', 'paused'], (position) => settle(draft, position, event));
       return;
     case 'retry-due':
-      whenIn(draft, event, ['retrying'], (position) => {
-        setTask(draft, position, { phase: 'ready' });
-        draft.ready.push(position);
-      });
+      whenIn(draft, event, ['retrying'], (position) => makeReady(draft, position));
       return;
     case 'cancel-requested':
       begin(draft);
       if (draft.stop === undefined) stopRun(draft, { type: 'cancelled' });
+      return;
+    default:
+      handleTrust(draft, event);
   }
+}
+
+function handleTrust(draft: Draft, event: Extract<SchedulerEvent, { type: 'task-parked' | 'task-reconnected' }>): void {
+  if (event.type === 'task-parked')
+    whenIn(draft, event, ['running'], (position) => park(draft, position, event.reason));
+  else whenIn(draft, event, ['paused'], (position) => goOn(draft, position));
 }
 
 function begin(draft: Draft): void {
@@ -84,6 +90,27 @@ function markPaused(draft: Draft, position: number): void {
   draft.commands.push({ type: 'record', record: { task: name, attempt, seq, status: 'paused' } });
 }
 
+/** I5: the lock is given back, since nobody knows when the person comes; the next attempt queues for it again. */
+function park(draft: Draft, position: number, reason: string): void {
+  release(draft, position); // only deploys are parked, and one that runs has its lock
+  setTask(draft, position, { phase: 'paused', reason });
+  const { attempt } = at(draft.tasks, position);
+  const { name } = taskAt(draft, position);
+  const seq = taskSeq(attempt, 'retrying'); // the attempt has ended, and a further one follows
+  draft.commands.push({ type: 'record', record: { task: name, attempt, seq, status: 'paused', reason } });
+}
+
+/** The attempt that the withdrawn trust ended is not one of those that the plan allows. */
+function goOn(draft: Draft, position: number): void {
+  const { firstAttempt } = at(draft.tasks, position);
+  makeReady(draft, position, { firstAttempt: firstAttempt + 1 });
+}
+
+function makeReady(draft: Draft, position: number, change: Partial<TaskState> = {}): void {
+  setTask(draft, position, { ...change, phase: 'ready' });
+  draft.ready.push(position);
+}
+
 function settle(
   draft: Draft,
   position: number,
@@ -112,8 +139,7 @@ function retry(draft: Draft, position: number, outcome: TaskOutcome): void {
   const { name, retryDelayMs: delayMs } = taskAt(draft, position);
   const { attempt } = at(draft.tasks, position);
   if (delayMs === 0) {
-    setTask(draft, position, { phase: 'ready' });
-    draft.ready.push(position);
+    makeReady(draft, position);
     return;
   }
   const reason = `attempt ${attempt} failed${describe(outcome)}; the next one follows in ${delayMs / 1000} s`;

@@ -74,7 +74,7 @@ beforeAll(async () => {
     git: createGit({ mirrorsFolder: path.join(data, 'mirrors'), logger }),
     executor,
     target,
-    trustProvider: new FakeTrustProvider(),
+    trustProviders: [new FakeTrustProvider()],
     engine,
     logger,
     hostId: 'host-1',

@@ -34,8 +34,16 @@ export class Play {
     return this.send({ type: 'task-finished', task: task as TaskName, attempt, outcome, written });
   }
 
-  event(type: 'task-granted' | 'task-paused' | 'retry-due', task: string, attempt = 1): readonly SchedulerCommand[] {
+  event(
+    type: 'task-granted' | 'task-paused' | 'task-reconnected' | 'retry-due',
+    task: string,
+    attempt = 1,
+  ): readonly SchedulerCommand[] {
     return this.send({ type, task: task as TaskName, attempt });
+  }
+
+  park(task: string, reason: string, attempt = 1): readonly SchedulerCommand[] {
+    return this.send({ type: 'task-parked', task: task as TaskName, attempt, reason });
   }
 
   wait(task: string, reason: string): readonly SchedulerCommand[] {

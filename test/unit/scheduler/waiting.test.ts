@@ -195,3 +195,29 @@ describe('cancelling', () => {
     expect(finished(play.finish('b', cancelled))?.status).toBe('failed');
   });
 });
+
+describe('a deploy whose trust was withdrawn', () => {
+  it('gives back the lock, waits for a person, and tries again without using up an attempt', () => {
+    const play = new Play(makeGraph([makeDeploy('d')]));
+    play.start();
+
+    expect(play.park('d', 'revoked')).toEqual([
+      { type: 'release-lock', task: 'd', attempt: 1 },
+      { type: 'record', record: { task: 'd', attempt: 1, seq: 16, status: 'paused', reason: 'revoked' } },
+      { type: 'record-status', status: 'paused', seq: 1 },
+    ]);
+    expect(started(play.event('task-reconnected', 'd'))).toEqual(['d#2']);
+    expect(play.park('d', 'revoked again', 2)[0]).toEqual({ type: 'release-lock', task: 'd', attempt: 2 });
+    expect(started(play.event('task-reconnected', 'd', 2))).toEqual(['d#3']);
+    expect(finished(play.finish('d', failed, { attempt: 3 }))).toMatchObject({ status: 'failed' });
+  });
+
+  it('is cancelled with its run', () => {
+    const play = new Play(makeGraph([makeDeploy('d')]));
+    play.start();
+    play.park('d', 'revoked');
+
+    expect(play.send({ type: 'cancel-requested' })[0]).toEqual({ type: 'cancel-task', task: 'd', attempt: 1 });
+    expect(finished(play.finish('d', cancelled, { written: false }))).toMatchObject({ status: 'cancelled' });
+  });
+});

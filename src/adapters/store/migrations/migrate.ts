@@ -2,11 +2,13 @@ import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { createFirstTables } from './0001-first.ts';
 import { addReceipts } from './0002-receipts.ts';
+import { addTrustCredentials } from './0003-trust-credentials.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': { up: createFirstTables },
   '0002-receipts': { up: addReceipts },
+  '0003-trust-credentials': { up: addTrustCredentials },
 };
 
 /** Brings the tables up to date, all or nothing. The transaction holds the write lock: of several processes that start at once, one migrates and the rest wait. */

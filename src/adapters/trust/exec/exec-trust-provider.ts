@@ -24,6 +24,8 @@ export const ExecTrustSettings = z.strictObject({
     .refine((command) => command.length <= 100, 'has more than 100 parts'),
   timeoutMs: z.int().min(100).max(300_000).default(30_000),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), noZeroByte).default({}),
+  /** When the delegation itself ends. */
+  endsAt: z.iso.datetime({ offset: true }).optional(),
 });
 export type ExecTrustSettings = z.infer<typeof ExecTrustSettings>;
 
@@ -43,9 +45,14 @@ const Printed = z.union([
 ]);
 
 /** Exit codes that say: a person must act. Every other code but 0 means: try again later. */
-const finalExitCodes: Readonly<Record<number, ErrorCode>> = { 77: 'trust-revoked', 78: 'trust-expired' };
+const finalExitCodes: Readonly<Record<number, ErrorCode>> = {
+  77: 'trust-revoked',
+  78: 'trust-expired',
+  79: 'trustor-disabled',
+  80: 'trust-role-lost',
+};
 
-/** Draws tokens by running a program: exit code 0 and a token, 77 when the trust was revoked, 78 when it has expired. */
+/** Draws tokens by running a program: exit code 0 and a token, 77 when the trust was revoked, 78 when it has expired, 79 when its trustor is disabled, 80 when a role is lost. */
 export function createExecTrustProvider(options: ExecTrustProviderOptions): TrustProvider {
   const searchPath = options.searchPath ?? '/usr/local/bin:/usr/bin:/bin';
   return {
@@ -57,6 +64,10 @@ export function createExecTrustProvider(options: ExecTrustProviderOptions): Trus
       const drawn = readToken(end, command[0], startedMs);
       options.logger.debug({ program: command[0], tookMs: Date.now() - startedMs }, 'a token was drawn');
       return drawn;
+    },
+    endsAtMs: (settings) => {
+      const { endsAt } = readSettings(settings);
+      return endsAt === undefined ? undefined : Date.parse(endsAt);
     },
   };
 }

@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { DomainError } from '../../../core/errors.ts';
+import type { TrustProvider } from '../../../ports/trust-provider.ts';
+
+/** Of a token whose end nobody named: it is used until a target refuses it. */
+const endlessMs = Date.UTC(9999, 11, 31);
+
+export const StaticTrustSettings = z.strictObject({ expiresAt: z.iso.datetime({ offset: true }).optional() });
+
+/** A token that a person handed over once. Nothing renews it: no keeper is started for it, and when it has expired a person hands over the next. */
+export function createStaticTrustProvider(): TrustProvider {
+  return {
+    kind: 'static',
+    draw(settings, signal, credential) {
+      return new Promise((resolve) => {
+        signal.throwIfAborted();
+        const expiresAtMs = readEnd(settings) ?? endlessMs;
+        if (credential === undefined) {
+          throw new DomainError(
+            'trust-revoked',
+            'the trust has no token; hand one over: loam trust reconnect NAME < file',
+          );
+        }
+        if (expiresAtMs <= Date.now()) {
+          throw new DomainError(
+            'trust-expired',
+            'its token has expired; hand over the next: loam trust reconnect NAME < file',
+          );
+        }
+        resolve({ token: credential, expiresAtMs });
+      });
+    },
+    endsAtMs: readEnd,
+  };
+}
+
+function readEnd(settings: Readonly<Record<string, unknown>>): number | undefined {
+  const result = StaticTrustSettings.safeParse(settings);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    const place = `/${issue?.path.join('/') ?? ''}`;
+    throw new DomainError('input-invalid', `the settings of the trust are not valid: ${place} ${issue?.message ?? ''}`);
+  }
+  const { expiresAt } = result.data;
+  return expiresAt === undefined ? undefined : Date.parse(expiresAt);
+}
