@@ -9,6 +9,7 @@ const adapters = {
   'executor/process': [],
   'target/process': ['httpxy', 'zod'],
   'trust/exec': ['zod'],
+  'trust/static': ['zod'],
   git: [],
   store: ['kysely'],
   'blob/folder': [],

@@ -22,11 +22,19 @@ export function transition(state: SchedulerState, event: SchedulerEvent): Step {
   return { state: next, commands };
 }
 
+type TaskEvent = Exclude<SchedulerEvent, { type: 'run-started' | 'cancel-requested' }>;
+
 function handle(draft: Draft, event: SchedulerEvent): void {
+  if (event.type !== 'run-started' && event.type !== 'cancel-requested') {
+    handleTask(draft, event);
+    return;
+  }
+  begin(draft);
+  if (event.type === 'cancel-requested' && draft.stop === undefined) stopRun(draft, { type: 'cancelled' });
+}
+
+function handleTask(draft: Draft, event: TaskEvent): void {
   switch (event.type) {
-    case 'run-started':
-      begin(draft);
-      return;
     case 'task-waiting':
       whenIn(draft, event, ['running', 'waiting'], (position) => markWaiting(draft, position, event.reason));
       return;
@@ -36,25 +44,18 @@ function handle(draft: Draft, event: SchedulerEvent): void {
     case 'task-paused':
       whenIn(draft, event, ['running'], (position) => markPaused(draft, position));
       return;
+    case 'task-parked':
+      whenIn(draft, event, ['running'], (position) => park(draft, position, event.reason));
+      return;
+    case 'task-reconnected':
+      whenIn(draft, event, ['paused'], (position) => goOn(draft, position));
+      return;
     case 'task-finished':
       whenIn(draft, event, ['running', 'waiting', 'paused'], (position) => settle(draft, position, event));
       return;
     case 'retry-due':
       whenIn(draft, event, ['retrying'], (position) => makeReady(draft, position));
-      return;
-    case 'cancel-requested':
-      begin(draft);
-      if (draft.stop === undefined) stopRun(draft, { type: 'cancelled' });
-      return;
-    default:
-      handleTrust(draft, event);
   }
-}
-
-function handleTrust(draft: Draft, event: Extract<SchedulerEvent, { type: 'task-parked' | 'task-reconnected' }>): void {
-  if (event.type === 'task-parked')
-    whenIn(draft, event, ['running'], (position) => park(draft, position, event.reason));
-  else whenIn(draft, event, ['paused'], (position) => goOn(draft, position));
 }
 
 function begin(draft: Draft): void {
@@ -64,7 +65,7 @@ function begin(draft: Draft): void {
 /** An answer that comes late, of a task that has ended or of an earlier attempt, changes nothing. */
 function whenIn(
   draft: Draft,
-  event: Exclude<SchedulerEvent, { type: 'run-started' | 'cancel-requested' }>,
+  event: TaskEvent,
   phases: readonly TaskPhase[],
   change: (position: number) => void,
 ): void {

@@ -35,6 +35,7 @@ const violating: readonly Case[] = [
   ['src/adapters/executor/process/to-other.ts', value('../../git/b.ts'), ['adapter-executor-process']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],
+  ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
   ['src/adapters/git/to-api.ts', type('../../api/b.ts'), ['adapter-git']],
   ['src/adapters/store/to-package.ts', value('express'), ['adapter-store']],
   ['src/adapters/blob/folder/to-log.ts', value('../../log/folder/b.ts'), ['adapter-blob-folder']],
