@@ -1,5 +1,7 @@
 // usage: node test/replay/record.ts
 //          plays every shape against the current code and keeps its history
+//        node test/replay/record.ts --real
+//          plays them on a whole Loam of its own, with real jobs, deploys, decisions and trusts
 //        node test/replay/record.ts --address HOST:PORT [--namespace loam] --workflow-id run/thingy/1 --case demo
 //          keeps the history of a workflow that ran for real
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -11,9 +13,11 @@ import { bundleWorkflows } from '../../src/adapters/temporal/bundle.ts';
 import { startDevServer } from '../../src/adapters/temporal/server.ts';
 import { findTool } from '../../src/adapters/tool/find-tool.ts';
 import { temporalCli } from '../../src/adapters/tool/pins.ts';
+import { createLoam } from '../support/loam.ts';
 import { openBed } from '../support/run-bed.ts';
 import type { Bed } from '../support/run-bed.ts';
 import { saveHistory } from './histories.ts';
+import { realRuns } from './real-runs.ts';
 import { shapes } from './shapes.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -25,11 +29,13 @@ const { values } = parseArgs({
     namespace: { type: 'string', default: 'loam' },
     'workflow-id': { type: 'string' },
     case: { type: 'string' },
+    real: { type: 'boolean', default: false },
   },
 });
 
 const { address, 'workflow-id': workflowId, case: name } = values;
-if (address === undefined) await recordShapes();
+if (values.real) await recordReal();
+else if (address === undefined) await recordShapes();
 else if (workflowId !== undefined && name !== undefined) await recordOne(address, workflowId, name);
 else throw new Error('--address needs --workflow-id and --case');
 
@@ -37,6 +43,20 @@ async function recordOne(server: string, id: string, caseName: string): Promise<
   const connection = await Connection.connect({ address: server });
   await keep(new Client({ connection, namespace: values.namespace }), id, caseName);
   await connection.close();
+}
+
+async function recordReal(): Promise<void> {
+  const loam = await createLoam();
+  try {
+    await loam.start();
+    const kept: Readonly<Record<string, string>>[] = [];
+    for (const realRun of realRuns) kept.push(await realRun(loam));
+    for (const [caseName, id] of kept.flatMap(Object.entries<string>)) {
+      await recordOne(loam.endpoint().temporalAddress, id, caseName);
+    }
+  } finally {
+    await loam.destroy();
+  }
 }
 
 async function recordShapes(): Promise<void> {
