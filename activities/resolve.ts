@@ -30,6 +30,8 @@ export async function resolve(room: Room, input: { readonly run: RunId }): Promi
 
 async function resolveRun(room: Room, run: RunId, signal: AbortSignal): Promise<ResolveResult> {
   const row = await room.store.runs.claim(run);
+  // Asked to end while its start was on its way: the cancel follows the start, and nothing may begin before it is here.
+  if (row.cancelRequestedBy !== undefined) await untilAborted(signal);
   const application = await room.store.applications.get(row.application);
   if (application === undefined) {
     throw new DomainError('application-unknown', `there is no application ${row.application}`);
@@ -39,6 +41,14 @@ async function resolveRun(room: Room, run: RunId, signal: AbortSignal): Promise<
     return ready(room, row, row.planDigest, await readPlan(room, row.planDigest));
   }
   return readCommit(room, row, application, signal);
+}
+
+async function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
 }
 
 async function readCommit(

@@ -6,6 +6,7 @@ import {
   dyingRoom,
   loseRemote,
   makeActivityRoom,
+  makeEnvironment,
   push,
   resolveRun,
   thingy,
@@ -52,6 +53,25 @@ describe('resolve', () => {
     expect(ready).toMatchObject({ seeded: [], trusts: ['demo'] });
     expect(new TextDecoder().decode(await room.blobs.read(row?.snapshot ?? ready.planDigest))).toContain('loam.yaml');
     expect(await room.store.tasks.list(run)).toHaveLength(ready.graph.tasks.length);
+  });
+
+  it('begins nothing of a run that was asked to end while its start was on its way', async () => {
+    const run = await push(room, plan);
+    await room.store.runs.requestCancel(run, 'ada');
+    const environment = makeEnvironment();
+
+    const beats = Promise.withResolvers<undefined>();
+    let count = 0;
+    environment.on('heartbeat', () => {
+      if ((count += 1) === 20) beats.resolve(undefined);
+    });
+    const resolving = call(room, 'resolve', { run }, environment);
+    await Promise.race([beats.promise, resolving]);
+    environment.cancel('CANCELLED');
+
+    await expect(resolving).rejects.toThrow();
+    expect(await room.store.runs.get(run)).not.toHaveProperty('planDigest', expect.anything());
+    expect(await room.store.tasks.list(run)).toEqual([]);
   });
 
   it('answers the same when it runs twice, also after a death before its answer (I9)', async () => {
