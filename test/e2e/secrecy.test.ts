@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -147,10 +148,19 @@ async function readableRoutes(): Promise<readonly string[]> {
     environment: ['staging'],
     name: ['delegated', 'password', 'the-approver'],
     trigger: ['unknown'],
+    delivery: deliveryIds(),
   };
   return Object.entries(paths)
     .filter(([, methods]) => 'get' in methods)
     .flatMap(([route]) => fill(route, values));
+}
+
+/** No route lists them: whoever delivered was told its id. */
+function deliveryIds(): readonly string[] {
+  const database = new DatabaseSync(path.join(loam.dataFolder, 'loam.db'), { readOnly: true });
+  const rows = z.array(z.object({ id: z.string() })).parse(database.prepare('select id from deliveries').all());
+  database.close();
+  return rows.map(({ id }) => id);
 }
 
 function fill(route: string, values: Readonly<Record<string, readonly string[]>>): readonly string[] {
