@@ -57,7 +57,7 @@ describe('sweep', () => {
   it('leaves a deploy of an open run alone', async () => {
     await bringUp(1);
 
-    expect(await sweep(room.dependencies)).toEqual({ sandboxes: 0, releases: 0 });
+    expect(await sweep(room.dependencies)).toEqual({ sandboxes: 0, releases: 0, tokens: 0 });
     expect(room.target.running.size).toBe(1);
   });
 
