@@ -13,15 +13,18 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
 import type { JobSpec } from '../../../ports/executor.ts';
 import { firstJobUser, jobUsers } from './host-files.ts';
-import { readShim } from './job-folder.ts';
-import type { JobFolder } from './job-folder.ts';
+import { exists, readShim } from './job-folder.ts';
+import type { JobFolder, ShimIdentity } from './job-folder.ts';
 import type { PreparedNetwork } from './network.ts';
 import { entryScript, jobEnvironment, sandboxArguments, sandboxCommand } from './sandbox.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
 
+/** Between the making of a claim and its line lie microseconds, unless the machine is very busy. */
+const claimMs = 2_000;
 const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface Launch {
@@ -147,12 +150,22 @@ async function isClaimed(child: ChildProcess, folder: JobFolder): Promise<boolea
   if (decided !== undefined && decided !== null && 'resume' in decided) decided.resume();
   child.unref();
   const error = await promise;
-  const shim = readShim(folder);
+  const shim = await readClaim(folder);
   if (shim !== undefined) return shim.pid === child.pid;
   throw new DomainError(
     'executor-unavailable',
     `the shim of job ${folder.name} did not start: ${error?.message ?? tail(folder.output)}`,
   );
+}
+
+/** Another shim that was faster has made the file, and may be about to write its line. */
+async function readClaim(folder: JobFolder): Promise<ShimIdentity | undefined> {
+  const deadline = performance.now() + claimMs;
+  for (;;) {
+    const shim = readShim(folder);
+    if (shim !== undefined || !exists(folder.pid) || performance.now() > deadline) return shim;
+    await delay(2);
+  }
 }
 
 function tail(path: string): string {
