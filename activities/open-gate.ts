@@ -1,7 +1,7 @@
 // Keeps I4: a gate is bound to the digests of what comes after it, and a decision is believed only as the database has it.
 import { compareConfig } from '../src/core/gate/compare-config.ts';
 import { DomainError } from '../src/core/errors.ts';
-import type { GatePreview, GateSubject } from '../src/core/gate/gate.ts';
+import type { Gate, GatePreview, GateSubject } from '../src/core/gate/gate.ts';
 import type { ApprovalTask, DeployStackTask } from '../src/core/graph/graph.ts';
 import type { CompiledPlan } from '../src/core/plan/plan.ts';
 import type { Environment, Release, RunRow } from '../src/ports/store.ts';
@@ -38,9 +38,18 @@ async function open(room: Room, input: TaskInput<ApprovalTask>, signal: AbortSig
     preview: await makePreview(room, { row, plan, environment, covered, signal }),
     timeoutMs: task.timeoutMs,
   });
+  return openingOf(room, gate, decision);
+}
+
+/** What a workflow is told of a gate. */
+export function openingOf(
+  room: Room,
+  { opening, deadlineAtMs }: Pick<Gate, 'opening' | 'deadlineAtMs'>,
+  decision: GateOpening['decision'],
+): GateOpening {
   return {
-    opening: gate.opening,
-    remainingMs: Math.max(0, gate.deadlineAtMs - room.clock.nowMs()),
+    opening,
+    remainingMs: Math.max(0, deadlineAtMs - room.clock.nowMs()),
     decision: decision === undefined ? undefined : { id: decision.id, verdict: decision.verdict, by: decision.by },
   };
 }

@@ -1,10 +1,12 @@
 // A deploy whose trust was withdrawn waits at a gate of its own. What answers it is a trust that works again, not a verdict (I4: it approves nothing).
 import { DomainError } from '../src/core/errors.ts';
+import type { Decision, Gate } from '../src/core/gate/gate.ts';
 import { isWithdrawn, reconnectGate } from '../src/core/gate/reconnect.ts';
 import type { DeployStackTask } from '../src/core/graph/graph.ts';
 import { cut } from './attempt.ts';
 import { readPlan, readRun } from './compiled-plan.ts';
 import type { Room } from './dependencies.ts';
+import { openingOf } from './open-gate.ts';
 import { trustOf } from './release-config.ts';
 import { readTrust } from './trust-token.ts';
 import type { GateOpening, TaskInput } from './types.ts';
@@ -19,10 +21,9 @@ export async function openReconnect(
   const name = trustOf(environment, plan, task.environment);
   if (name === undefined)
     throw new DomainError('trust-unknown', `environment ${task.environment} has no trust any more`);
-  const gate = reconnectGate(task.environment);
   const opened = await room.store.gates.open({
     run,
-    gate,
+    gate: reconnectGate(task.environment),
     environment: task.environment,
     subjects: [],
     preview: {
@@ -40,24 +41,12 @@ export async function openReconnect(
     },
     timeoutMs: room.limits.reconnectMs,
   });
-  const { opening, deadlineAtMs } = opened.gate;
-  // Read after the gate is there: whoever reconnects from now on finds it, and whoever was faster has changed the trust.
-  const { state } = await readTrust(room, name);
-  const decision =
-    opened.decision ??
-    (isWithdrawn(state)
-      ? undefined
-      : (
-          await room.store.gates.decide(run, gate, {
-            verdict: 'approved',
-            by: 'loam',
-            comment: 'the trust works again already',
-            opening,
-          })
-        ).decision);
-  return {
-    opening,
-    remainingMs: Math.max(0, deadlineAtMs - room.clock.nowMs()),
-    decision: decision === undefined ? undefined : { id: decision.id, verdict: decision.verdict, by: decision.by },
-  };
+  return openingOf(room, opened.gate, opened.decision ?? (await decideIfMended(room, opened.gate, name)));
+}
+
+/** Asked after the gate is there: whoever reconnects from now on finds it, and whoever was faster has changed the trust. */
+async function decideIfMended(room: Room, { run, gate, opening }: Gate, trust: string): Promise<Decision | undefined> {
+  if (isWithdrawn((await readTrust(room, trust)).state)) return undefined;
+  const comment = 'the trust works again already';
+  return (await room.store.gates.decide(run, gate, { verdict: 'approved', by: 'loam', comment, opening })).decision;
 }

@@ -71,24 +71,14 @@ function otherTarget(compiled: CompiledPlan, { name, target }: Environment): rea
   return [`environment ${name} is registered for ${target}, the plan says ${planned}: ${target} counts`];
 }
 
-/** Trusts that a keeper has to keep. Throws `trust-unknown` for a name that is not registered. */
-export async function findTrusts(
-  room: Room,
-  application: ApplicationName,
-  compiled: CompiledPlan,
-): Promise<readonly string[]> {
-  const trusts = await readTrusts(room, application, compiled);
+/** Those that a keeper has to keep. */
+export function keptTrusts(trusts: readonly Trust[]): readonly string[] {
   return trusts.flatMap(({ name, provider }) => (provider === 'static' ? [] : [name]));
 }
 
 /** A run that may live longer than its trust is told before it begins. */
-export async function warnOfTrustEnds(
-  room: Room,
-  application: ApplicationName,
-  compiled: CompiledPlan,
-): Promise<readonly string[]> {
+export function warnOfTrustEnds(room: Room, compiled: CompiledPlan, trusts: readonly Trust[]): readonly string[] {
   const longestMs = compiled.graph.tasks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
-  const trusts = await readTrusts(room, application, compiled);
   return trusts.flatMap((trust) => {
     const endsAtMs = providerOf(room, trust).endsAtMs(trust.settings);
     if (endsAtMs === undefined || endsAtMs > room.clock.nowMs() + longestMs) return [];
@@ -97,8 +87,12 @@ export async function warnOfTrustEnds(
   });
 }
 
-/** Of the environments that are deployed to. */
-async function readTrusts(room: Room, application: ApplicationName, compiled: CompiledPlan): Promise<readonly Trust[]> {
+/** Trusts of the environments that are deployed to. Throws `trust-unknown` for a name that is not registered. */
+export async function readTrusts(
+  room: Room,
+  application: ApplicationName,
+  compiled: CompiledPlan,
+): Promise<readonly Trust[]> {
   const deployed = compiled.graph.tasks.flatMap((task) => (task.type === 'deploy_stack' ? [task.environment] : []));
   const trusts = new Set<string>();
   for (const name of new Set(deployed)) {

@@ -1,4 +1,5 @@
 // Keeps I9 (a run works with the plan that its commit had) and I10 (tree, plan and graph are bounded, refusals have a place).
+import { Context } from '@temporalio/activity';
 import { DomainError } from '../src/core/errors.ts';
 import type { Problem } from '../src/core/errors.ts';
 import { branchOf, matchesBranch } from '../src/core/model/branch-filter.ts';
@@ -6,12 +7,13 @@ import type { Digest, RunId } from '../src/core/model/ids.ts';
 import { checkPlan } from '../src/core/plan/check-plan.ts';
 import type { CompiledPlan } from '../src/core/plan/plan.ts';
 import { canonicalJson } from '../src/core/template/canonical-json.ts';
+import type { Trust } from '../src/ports/credential-store.ts';
 import type { Application, RunRow } from '../src/ports/store.ts';
 import { cut, describeError, finalError } from './attempt.ts';
 import { readPlan } from './compiled-plan.ts';
 import type { Room } from './dependencies.ts';
 import { whileBeating } from './interruption.ts';
-import { admitEnvironments, findTrusts, warnOfTrustEnds } from './resolve-environments.ts';
+import { admitEnvironments, keptTrusts, readTrusts, warnOfTrustEnds } from './resolve-environments.ts';
 import type { ResolveResult } from './types.ts';
 
 const planFile = 'loam.yaml';
@@ -31,24 +33,21 @@ export async function resolve(room: Room, input: { readonly run: RunId }): Promi
 async function resolveRun(room: Room, run: RunId, signal: AbortSignal): Promise<ResolveResult> {
   const row = await room.store.runs.claim(run);
   // Asked to end while its start was on its way: the cancel follows the start, and nothing may begin before it is here.
-  if (row.cancelRequestedBy !== undefined) await untilAborted(signal);
+  if (row.cancelRequestedBy !== undefined) await Context.current().cancelled;
   const application = await room.store.applications.get(row.application);
   if (application === undefined) {
     throw new DomainError('application-unknown', `there is no application ${row.application}`);
   }
   // A later round, or this activity's second time: what the row names is what the run uses.
   if (row.planDigest !== undefined && row.snapshot !== undefined) {
-    return ready(room, row, row.planDigest, await readPlan(room, row.planDigest));
+    const plan = await readPlan(room, row.planDigest);
+    return ready(room, row, {
+      planDigest: row.planDigest,
+      plan,
+      trusts: await readTrusts(room, row.application, plan),
+    });
   }
   return readCommit(room, row, application, signal);
-}
-
-async function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }
 
 async function readCommit(
@@ -73,21 +72,28 @@ async function readCommit(
     signal,
   });
   const plan = await room.blobs.put(canonicalJson(compiled));
+  const trusts = await readTrusts(room, application.name, compiled);
   await room.store.runs.setPlan(row.id, {
     planDigest: plan.digest,
     snapshot: snapshot.digest,
     warnings: [
       ...warnings.map(describeProblem),
       ...fromEnvironments,
-      ...(await warnOfTrustEnds(room, application.name, compiled)),
+      ...warnOfTrustEnds(room, compiled, trusts),
       ...executorLimits(room, compiled),
     ],
     tasks: compiled.graph.tasks.map(({ name, type }) => ({ name, type })),
   });
-  return ready(room, row, plan.digest, compiled);
+  return ready(room, row, { planDigest: plan.digest, plan: compiled, trusts });
 }
 
-async function ready(room: Room, row: RunRow, planDigest: Digest, compiled: CompiledPlan): Promise<ResolveResult> {
+interface Ready {
+  readonly planDigest: Digest;
+  readonly plan: CompiledPlan;
+  readonly trusts: readonly Trust[];
+}
+
+async function ready(room: Room, row: RunRow, { planDigest, plan, trusts }: Ready): Promise<ResolveResult> {
   const tasks = await room.store.tasks.list(row.id);
   const seeded = tasks.flatMap(({ name, kept, status, attempt }) =>
     kept || attempt > 0 ? [{ task: name, succeeded: kept && status === 'succeeded', attempts: attempt }] : [],
@@ -95,9 +101,9 @@ async function ready(room: Room, row: RunRow, planDigest: Digest, compiled: Comp
   return {
     type: 'ready',
     planDigest,
-    graph: compiled.graph,
+    graph: plan.graph,
     seeded,
-    trusts: await findTrusts(room, row.application, compiled),
+    trusts: keptTrusts(trusts),
   };
 }
 
