@@ -1,12 +1,10 @@
 // Three ways to run one graph on one Temporal server: workflows written by hand, Loam's workflows around activities that do nothing, and the whole of Loam.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { prepareNamespace } from '../../src/adapters/temporal/namespace.ts';
 import { formatRunId, parseApplicationName, runWorkflowId } from '../../src/core/model/ids.ts';
 import type { Loam } from '../support/loam.ts';
 import { createApplication } from './application.ts';
+import { forkWorker } from './fork-worker.ts';
 import { awaitEnd, pidOf } from './observe.ts';
 import type { Shape } from './shapes.ts';
 
@@ -33,9 +31,7 @@ async function openWorker(loam: Loam, name: 'hand-written' | 'Loam minimal'): Pr
   const address = loam.endpoint().temporalAddress;
   const namespace = `bench-${kind}`;
   await prepareNamespace(address, namespace, { deadlineMs: 30_000 });
-  const child = fork(path.resolve(import.meta.dirname, 'engine.worker.ts'), [kind, address, namespace]);
-  const ended = once(child, 'exit');
-  await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error(`worker ${name} ended`)))]);
+  const worker = await forkWorker('engine.worker.ts', [kind, address, namespace]);
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace });
   let number = 0;
@@ -54,13 +50,12 @@ async function openWorker(loam: Loam, name: 'hand-written' | 'Loam minimal'): Pr
 
   return {
     name,
-    workerPid: child.pid ?? 0,
+    workerPid: worker.pid,
     run: (shape, count) => Promise.all(Array.from({ length: count }, () => runOne(shape))),
     measure: (workflowId) => measureHistory(client, workflowId),
     async close() {
       await connection.close();
-      child.disconnect();
-      await ended;
+      await worker.close();
     },
   };
 }

@@ -1,7 +1,5 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { forkWorker } from './fork-worker.ts';
 
 export interface HandWritten {
   readonly pid: number;
@@ -12,14 +10,12 @@ export interface HandWritten {
 
 /** The hand-written workflow on the server of the Loam that is measured. */
 export async function startHandWritten(address: string, namespace: string): Promise<HandWritten> {
-  const child = fork(path.resolve(import.meta.dirname, 'hand-written.worker.ts'), [address, namespace]);
-  const ended = once(child, 'exit');
-  await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('the worker ended')))]);
+  const worker = await forkWorker('hand-written.worker.ts', [address, namespace]);
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace });
   let count = 0;
   return {
-    pid: child.pid ?? 0,
+    pid: worker.pid,
     async chain(hops) {
       count += 1;
       const startedAt = performance.now();
@@ -28,8 +24,7 @@ export async function startHandWritten(address: string, namespace: string): Prom
     },
     async close() {
       await connection.close();
-      child.disconnect();
-      await ended;
+      await worker.close();
     },
   };
 }
