@@ -28,7 +28,10 @@ export default defineConfig({
       thresholds: { 'src/core/**/*.ts': { branches: 100 } },
     },
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles: ['test/support/property-seed.ts'] },
+      },
       withTemporal('workflow', 20_000, true),
       withTemporal('replay', 20_000, true),
       withTemporal('integration', 60_000, false),

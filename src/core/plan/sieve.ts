@@ -139,8 +139,9 @@ function refuseKey(frame: Frame, text: string): Refusal | undefined {
 }
 
 function acceptKey(state: Sieve, frame: Frame, event: NodeEvent): void {
-  const offset = offsetOf(event);
-  frame.keyOffset = Math.max(offset, 0);
+  const own = offsetOf(event);
+  const offset = own < 0 ? state.lastOffset : own; // an empty key (`? `): the last that had a place
+  frame.keyOffset = offset;
   if (event.type !== EVENT_ID.SCALAR) {
     frame.key = '?';
     frame.isDropping = true;

@@ -36,6 +36,8 @@ export const yamlCases: readonly ProblemCase[] = [
     remedy: 'three dashes',
   },
   { code: 'yaml-duplicate-key', text: job('timeout: 1m, timeout: [{a: 1}, 2]'), at: '2:58', remedy: 'Remove one' },
+  { code: 'yaml-duplicate-key', text: '? \n? ', at: '1:1', remedy: 'Remove one' },
+  { code: 'yaml-duplicate-key', text: `${head}? \n? `, at: '1:10', remedy: 'Remove one' },
   {
     code: 'yaml-alias',
     text: `${head}a: &x 1\nworkflow: {test: {type: repo_job, cmd: *x}}`,
