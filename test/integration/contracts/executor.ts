@@ -25,7 +25,7 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
       executor = await subject.open();
     });
     afterEach(async () => {
-      await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 5000, interval: 20 });
+      await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 30_000, interval: 20 });
       await expect(executor.list()).resolves.toEqual([]);
     });
     afterAll(() => subject.close());
