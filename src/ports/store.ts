@@ -6,6 +6,7 @@ import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } f
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
+import type { HostStore } from './host-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
 
@@ -25,6 +26,7 @@ export interface Store {
   readonly secrets: SecretStore;
   readonly tokens: TokenStore;
   readonly logs: LogPositionStore;
+  readonly hosts: HostStore;
   close(): Promise<void>;
 }
 
@@ -261,6 +263,8 @@ export interface AttemptKey {
 export type BeginResult =
   /** The attempt has ended: answer this and do nothing (I2). */
   | { readonly type: 'ended'; readonly outcome: TaskOutcome }
+  /** Another host has begun it and is still heard of; nothing was written. */
+  | { readonly type: 'held'; readonly host: string; readonly leftMs: number }
   /** `first` is false when an earlier owner began it. */
   | { readonly type: 'begun'; readonly owner: number; readonly first: boolean; readonly startedAtMs: number };
 
@@ -278,7 +282,7 @@ export interface TaskStore {
   list(run: RunId): Promise<readonly TaskRow[]>;
   attempts(run: RunId): Promise<readonly AttemptRow[]>;
   attempt(key: AttemptKey): Promise<AttemptRow | undefined>;
-  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. */
+  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. What another host has begun is `held` while that one's last beat is younger than the lease. */
   begin(key: AttemptKey, host: string): Promise<BeginResult>;
   /**
    * Last step: terminal is final. When another owner took over or ended it, nothing is written and the stored outcome is returned (undefined while that one still runs).

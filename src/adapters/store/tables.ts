@@ -217,6 +217,11 @@ export interface LogTable {
   readonly sealed: Digest | null;
 }
 
+export interface HostTable {
+  readonly id: string;
+  readonly beatAtMs: number;
+}
+
 export interface Tables {
   readonly applications: ApplicationTable;
   readonly environments: EnvironmentTable;
@@ -233,4 +238,5 @@ export interface Tables {
   readonly secrets: SecretTable;
   readonly tokens: TokenTable;
   readonly logs: LogTable;
+  readonly hosts: HostTable;
 }
