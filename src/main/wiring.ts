@@ -7,6 +7,7 @@ import { createFolderBlobStore } from '../adapters/blob/folder/folder-blob-store
 import { createProcessExecutor } from '../adapters/executor/process/process-executor.ts';
 import { createGit } from '../adapters/git/git.ts';
 import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
+import { createRowLogStore } from '../adapters/log/rows/row-log-store.ts';
 import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
 import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
@@ -48,7 +49,10 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
     logger,
   });
   const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
-  const logs = createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs });
+  const logs =
+    readUrl === undefined
+      ? createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs })
+      : createRowLogStore({ rows: store.logs, blobs });
   const git = createGit({
     mirrorsFolder: path.join(config.dataDir, 'mirrors'),
     logger,

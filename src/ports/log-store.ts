@@ -49,7 +49,10 @@ export interface LogStore {
 /** Where logs stand; the bytes are the LogStore's. */
 export interface LogPositionStore {
   get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
-  /** Compare-and-set on `from`; false when another writer went on or sealed the log. */
-  advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
+  /** Compare-and-set on `from`; false when another writer went on or sealed the log. With `bytes`, these are kept as a row, for all hosts to read. */
+  advance(key: LogKey, from: LogPosition, to: LogPosition, bytes?: Uint8Array): Promise<boolean>;
+  /** Stored bytes from `offset`, at most `maxBytes`, as far as they are kept as rows. */
+  read(key: LogKey, offset: number, maxBytes: number): Promise<Uint8Array>;
+  /** Rows of the log's bytes go: they are in the blob. */
   seal(key: LogKey, digest: Digest): Promise<void>;
 }

@@ -24,6 +24,7 @@ async function makeFolder() {
       advances += 1;
       return store.logs.advance(...step);
     },
+    read: (...piece) => store.logs.read(...piece),
     seal: (...end) => store.logs.seal(...end),
   };
   const blobs = createFolderBlobStore({ folder: path.join(folder, 'blobs') });

@@ -4,6 +4,9 @@ import type { LogPositionStore } from '../../ports/log-store.ts';
 import type { Database } from './database.ts';
 import { present } from './values.ts';
 
+/** Readers count on it. */
+const maxChunkBytes = 256 * 1024;
+
 export class SqlLogPositionStore implements LogPositionStore {
   readonly #database: Database;
 
@@ -24,8 +27,9 @@ export class SqlLogPositionStore implements LogPositionStore {
     return row && { source: row.source, stored: row.stored, sealed: present(row.sealed) };
   }
 
-  async advance({ run, task, attempt }: LogKey, from: LogPosition, to: LogPosition): Promise<boolean> {
-    const row = await this.#database.write(async (db) => {
+  async advance(key: LogKey, from: LogPosition, to: LogPosition, bytes?: Uint8Array): Promise<boolean> {
+    const { run, task, attempt } = key;
+    return this.#database.write(async (db) => {
       if (from.source === 0 && from.stored === 0) {
         const start = { run, task, attempt, source: 0, stored: 0, sealed: null };
         await db
@@ -34,7 +38,7 @@ export class SqlLogPositionStore implements LogPositionStore {
           .onConflict((conflict) => conflict.doNothing())
           .execute();
       }
-      return db
+      const row = await db
         .updateTable('logs')
         .set({ source: to.source, stored: to.stored })
         .where('run', '=', run)
@@ -45,17 +49,45 @@ export class SqlLogPositionStore implements LogPositionStore {
         .where('sealed', 'is', null)
         .returning('source')
         .executeTakeFirst();
+      if (row === undefined) return false;
+      for (let at = 0; bytes !== undefined && at < bytes.length; at += maxChunkBytes) {
+        const chunk = { run, task, attempt, at: from.stored + at, bytes: bytes.subarray(at, at + maxChunkBytes) };
+        await db.insertInto('logChunks').values(chunk).execute();
+      }
+      return true;
     });
-    return row !== undefined;
+  }
+
+  async read({ run, task, attempt }: LogKey, offset: number, maxBytes: number): Promise<Uint8Array> {
+    const chunks = await this.#database.read((db) =>
+      db
+        .selectFrom('logChunks')
+        .select(['at', 'bytes'])
+        .where('run', '=', run)
+        .where('task', '=', task)
+        .where('attempt', '=', attempt)
+        .where('at', '<', offset + maxBytes)
+        .where('at', '>', offset - maxChunkBytes)
+        .orderBy('at')
+        .execute(),
+    );
+    const pieces = chunks.map(({ at, bytes }) => bytes.subarray(Math.max(0, offset - at), offset + maxBytes - at));
+    return new Uint8Array(Buffer.concat(pieces));
   }
 
   async seal({ run, task, attempt }: LogKey, digest: Digest): Promise<void> {
-    await this.#database.write((db) =>
-      db
+    await this.#database.write(async (db) => {
+      await db
         .insertInto('logs')
         .values({ run, task, attempt, source: 0, stored: 0, sealed: digest })
         .onConflict((conflict) => conflict.columns(['run', 'task', 'attempt']).doUpdateSet({ sealed: digest }))
-        .execute(),
-    );
+        .execute();
+      await db
+        .deleteFrom('logChunks')
+        .where('run', '=', run)
+        .where('task', '=', task)
+        .where('attempt', '=', attempt)
+        .execute();
+    });
   }
 }

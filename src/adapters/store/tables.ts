@@ -217,6 +217,15 @@ export interface LogTable {
   readonly sealed: Digest | null;
 }
 
+/** A piece of a log that is not sealed yet: `at` is its offset in the stored bytes. */
+export interface LogChunkTable {
+  readonly run: RunId;
+  readonly task: TaskName;
+  readonly attempt: number;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface Tables {
   readonly applications: ApplicationTable;
   readonly environments: EnvironmentTable;
@@ -233,4 +242,5 @@ export interface Tables {
   readonly secrets: SecretTable;
   readonly tokens: TokenTable;
   readonly logs: LogTable;
+  readonly logChunks: LogChunkTable;
 }

@@ -38,8 +38,8 @@ const violating: readonly Case[] = [
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
   ['src/adapters/git/to-api.ts', type('../../api/b.ts'), ['adapter-git']],
   ['src/adapters/store/to-package.ts', value('express'), ['adapter-store']],
-  ['src/adapters/blob/folder/to-log.ts', value('../../log/folder/b.ts'), ['adapter-blob-folder']],
-  ['src/adapters/log/folder/to-blob.ts', value('../../blob/folder/b.ts'), ['adapter-log-folder']],
+  ['src/adapters/blob/folder/to-log.ts', value('../../log/b.ts'), ['adapter-blob-folder']],
+  ['src/adapters/log/folder/to-blob.ts', value('../../blob/folder/b.ts'), ['adapter-log']],
   ['src/adapters/tool/to-temporal.ts', value('../temporal/b.ts'), ['adapter-tool']],
   ['src/adapters/temporal/to-activity.ts', value('@temporalio/activity'), ['adapter-temporal']],
   ['src/adapters/secret/to-store.ts', value('../store/b.ts'), ['adapter-secret']],
@@ -105,7 +105,7 @@ const packages = [
 ];
 const leaves = [
   ...['core/model', 'core/plan', 'core/scheduler', 'ports', 'api', 'main'].map((room) => `src/${room}/b.ts`),
-  ...['blob/folder', 'carrier-pigeon', 'executor/process', 'git', 'log/folder', 'store', 'temporal'].map(
+  ...['blob/folder', 'carrier-pigeon', 'executor/process', 'git', 'log', 'store', 'temporal'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
   ...['src/core/errors.ts', 'activities/b.ts', 'workflows/messages.ts', 'workflows/run.ts'],

@@ -1,4 +1,5 @@
 import { open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { Digest } from '../../../core/model/ids.ts';
 import type { BlobStore } from '../../../ports/blob-store.ts';
@@ -7,8 +8,8 @@ import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { FileChanges } from './file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
 import { claimPath, LogWriter } from './log-writer.ts';
-import { sealLog } from './sealed-log.ts';
-import { SealedReader } from './sealed-reader.ts';
+import { sealLog } from '../sealed/sealed-log.ts';
+import { SealedReader } from '../sealed/sealed-reader.ts';
 
 export interface FolderLogStoreOptions {
   /** `<data>/logs`: one file per attempt that runs. */
@@ -107,7 +108,7 @@ class FolderLogStore implements LogStore {
       throw error;
     });
     try {
-      return (await this.#blobs.put(sealLog(handle, sizeBytes))).digest;
+      return (await this.#blobs.put(sealLog(sizeBytes, (at, size) => readAt(handle, at, size)))).digest;
     } finally {
       await handle?.close();
     }
@@ -180,4 +181,10 @@ class FolderLogStore implements LogStore {
     this.#isSweeping = false;
     if (this.#writers.size > 0) this.#sweepLater();
   }
+}
+
+async function readAt(file: FileHandle | undefined, at: number, sizeBytes: number): Promise<Uint8Array> {
+  if (file === undefined) return new Uint8Array(0);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(sizeBytes), 0, sizeBytes, at);
+  return buffer.subarray(0, bytesRead);
 }
