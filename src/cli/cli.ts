@@ -12,7 +12,8 @@ import { runCommands } from './commands/run.ts';
 import type { Registry } from './command.ts';
 import type { CliContext } from './context.ts';
 import { CliFailure, exitCodes } from './failure.ts';
-import { createPaint } from './text.ts';
+import { cleanText, jsonLine } from './terminal.ts';
+import { createPaint, oneLine } from './text.ts';
 import type { Paint } from './text.ts';
 
 const closing = `
@@ -23,8 +24,13 @@ Exit codes: 0 fine, 1 refused or failed, 2 wrong usage, 3 Loam does not answer, 
 "loam COMMAND --help" shows options and examples.
 `;
 
-/** Runs one command and returns the exit code. Never throws. */
-export async function runCli(context: CliContext): Promise<number> {
+/** Runs one command and returns the exit code. Never throws. Whatever it prints goes through one filter. */
+export async function runCli(given: CliContext): Promise<number> {
+  const context: CliContext = {
+    ...given,
+    write: (text) => given.write(cleanText(text, given.hasColors)),
+    writeError: (text) => given.writeError(cleanText(text, given.hasColors)),
+  };
   let code: number = exitCodes.ok;
   const program = makeProgram(context, (ended) => {
     code = ended;
@@ -82,14 +88,15 @@ function unexpected(error: unknown): CliFailure {
 }
 
 function describeAsJson({ code, message, remedy, problems }: CliFailure): string {
-  return `${JSON.stringify({ error: { code, message, remedy, errors: problems } })}\n`;
+  return jsonLine({ error: { code, message, remedy, errors: problems } });
 }
 
 /** What failed, then what to do. */
 function describe({ message, remedy, problems }: CliFailure, paint: Paint): string {
-  const others = problems.length > 1 ? problems.map((one) => `  ${one.pointer}: ${one.message}\n`) : [];
+  const others =
+    problems.length > 1 ? problems.map((one) => `  ${oneLine(one.pointer)}: ${oneLine(one.message, 500)}\n`) : [];
   return [
-    `${paint('red', 'loam:')} ${message}\n`,
+    `${paint('red', 'loam:')} ${oneLine(message, 2_000)}\n`,
     ...others,
     ...(remedy === undefined ? [] : [`      ${remedy}\n`]),
   ].join('');

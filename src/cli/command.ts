@@ -3,6 +3,7 @@ import { createApiClient } from './api-client.ts';
 import type { ApiClient } from './api-client.ts';
 import type { CliContext } from './context.ts';
 import { findServer } from './server.ts';
+import { jsonLine } from './terminal.ts';
 import { createPaint } from './text.ts';
 import type { Paint } from './text.ts';
 
@@ -59,7 +60,7 @@ function makeTools(context: CliContext, isJson: boolean): Tools {
     isJson,
     paint: createPaint(context.hasColors),
     show: (document, render) => {
-      context.write(isJson ? `${JSON.stringify(document)}\n` : render());
+      context.write(isJson ? jsonLine(document) : render());
     },
     write: context.write,
   };

@@ -1,4 +1,6 @@
-/** Passes text on. With a prefix only whole lines, each with the prefix: lines of several tasks may come at the same time. */
+import { splitLines, unfinishedEnd } from './terminal.ts';
+
+/** Passes text on, in pieces that can be cleaned one by one. With a prefix only whole lines, each with the prefix: lines of several tasks may come at the same time. */
 export class LineWriter {
   readonly #write: (text: string) => void;
   readonly #prefix: string;
@@ -10,17 +12,22 @@ export class LineWriter {
   }
 
   add(text: string): void {
+    const all = `${this.#rest}${text}`;
+    const end = unfinishedEnd(all);
+    const ready = all.slice(0, all.length - end.length);
     if (this.#prefix === '') {
-      this.#write(text);
+      this.#rest = end;
+      if (ready !== '') this.#write(ready);
       return;
     }
-    const lines = `${this.#rest}${text}`.split('\n');
-    this.#rest = lines.pop() ?? '';
+    const lines = splitLines(ready);
+    this.#rest = `${lines.pop() ?? ''}${end}`;
     if (lines.length > 0) this.#write(lines.map((line) => `${this.#prefix}${line}\n`).join(''));
   }
 
   end(): void {
-    if (this.#rest !== '') this.#write(`${this.#prefix}${this.#rest}\n`);
+    const line = `${this.#prefix}${this.#rest}`;
+    if (this.#rest !== '') this.#write(this.#prefix === '' ? line : `${line}\n`);
     this.#rest = '';
   }
 }

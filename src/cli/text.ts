@@ -28,11 +28,12 @@ export function oneLine(text: string, maxLength = 100): string {
   return line.length <= maxLength ? line : `${line.slice(0, maxLength - 1)}…`;
 }
 
-/** Columns as wide as their widest cell; the last one is not padded. `painted` gets the padded cell. */
+/** Columns as wide as their widest cell; the last one is not padded. `painted` gets the padded cell. A cell is one line, whoever wrote it. */
 export function table(
-  rows: readonly (readonly string[])[],
+  given: readonly (readonly string[])[],
   painted: (cell: string, column: number) => string = (cell) => cell,
 ): string {
+  const rows = given.map((row) => row.map((cell) => oneLine(cell, 2_000)));
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
   return rows

@@ -5,6 +5,7 @@ import { exitCodes, usage } from '../failure.ts';
 import { LineWriter } from '../line-writer.ts';
 import { findRunPath, pathOf } from '../run-name.ts';
 import type { RunPath } from '../run-name.ts';
+import { jsonLine } from '../terminal.ts';
 
 export function logCommands(registry: Registry): void {
   addCommand(
@@ -46,14 +47,17 @@ async function printOne(
   attempt: string | undefined,
 ): Promise<number> {
   let offset: string | undefined;
+  const lines = new LineWriter(write, '');
   for (;;) {
     const { text, headers } = await client.text(pathOf(path, `/tasks/${segment(task)}/log`, { attempt, offset }));
-    if (text !== '')
-      write(isJson ? `${JSON.stringify({ task, attempt: Number(headers.get('x-loam-attempt')), text })}\n` : text);
+    if (text !== '' && isJson) write(jsonLine({ task, attempt: Number(headers.get('x-loam-attempt')), text }));
+    else lines.add(text);
     const next = headers.get('x-loam-next-offset') ?? undefined;
-    if (text === '' || next === undefined || next === offset) return exitCodes.ok;
+    if (text === '' || next === undefined || next === offset) break;
     offset = next;
   }
+  lines.end();
+  return exitCodes.ok;
 }
 
 async function printAll(tools: Tools, path: RunPath): Promise<number> {
@@ -96,7 +100,7 @@ async function followOne(
   for await (const { data } of client.events(pathOf(path, `/tasks/${segment(task)}/log`, { attempt }))) {
     const event = data as LogEvent;
     if (event.type === 'end') break;
-    if (isJson) write(`${JSON.stringify({ task, text: event.text })}\n`);
+    if (isJson) write(jsonLine({ task, text: event.text }));
     else lines.add(event.text);
   }
   lines.end();

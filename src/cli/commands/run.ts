@@ -6,6 +6,7 @@ import { exitCodes, usage } from '../failure.ts';
 import { followRun } from '../follow-run.ts';
 import { findRunPath, pathOf } from '../run-name.ts';
 import { drawRun } from '../run-picture.ts';
+import { jsonLine } from '../terminal.ts';
 import { ago, oneLine, paintStatus, shortRef, table, took } from '../text.ts';
 import type { Paint } from '../text.ts';
 
@@ -147,7 +148,7 @@ async function watchRuns({ client, isJson, write, paint }: Tools, application: s
   for await (const { data } of client.events(`/v1/events${query}`)) {
     const event = data as RunEvent;
     if (event.type !== 'run') continue;
-    write(isJson ? `${JSON.stringify(event.run)}\n` : drawRunLine(event.run, paint));
+    write(isJson ? jsonLine(event.run) : drawRunLine(event.run, paint));
   }
   return exitCodes.ok;
 }
@@ -233,7 +234,7 @@ function drawAnswer({ result, run, reason, temporalUrl }: TriggerAnswer): string
 async function awaitRun({ client, isJson, write }: Tools, run: string): Promise<number> {
   const path = pathOf(await findRunPath(client, run), '/events');
   const end = await followRun(client, path, (lines, event) => {
-    write(isJson ? `${JSON.stringify(event)}\n` : lines.map((line) => `${line}\n`).join(''));
+    write(isJson ? jsonLine(event) : lines.map((line) => `${line}\n`).join(''));
   });
   return end === 'succeeded' || end === 'paused' ? exitCodes.ok : exitCodes.failed;
 }

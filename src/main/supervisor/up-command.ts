@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { cleanText } from '../../cli/terminal.ts';
 import { ConfigurationError, readConfig } from '../../config.ts';
 import type { Config } from '../../config.ts';
 import { findDevServer } from '../../adapters/temporal/server.ts';
@@ -32,7 +33,7 @@ interface UpOptions {
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line === '' ? '' : `loam: ${line}`}\n`);
+  process.stdout.write(cleanText(`${line === '' ? '' : `loam: ${line}`}\n`, false));
 }
 
 /** `npm start`, `loam up`. Returns the exit code: 0 fine, 1 failed, 2 wrong usage. */

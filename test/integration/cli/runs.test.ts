@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serveApi } from '../../../src/api/serve.ts';
+import { parseEnvironmentName } from '../../../src/core/model/ids.ts';
 import type { RunId } from '../../../src/core/model/ids.ts';
 import { shaOf, startTestApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { json, runLoam } from '../../support/cli.ts';
 import type { Options, Result } from '../../support/cli.ts';
-import { addThingy, openGate, runTask, startRun, task } from '../../support/doors-runs.ts';
+import { addThingy, openGate, runTask, startRun, task, thingy } from '../../support/doors-runs.ts';
 import { waitFor } from '../../support/run-rows.ts';
 
 let test: TestApi;
@@ -79,6 +80,39 @@ describe('loam runs, show, logs, approve, reject, cancel, retry, trigger', () =>
       out: expect.stringContaining('thingy/1/2 begins') as string,
     });
     expect(json(await loam('show thingy/1/2 --json'))).toMatchObject({ id: 'thingy/1/2', round: 2 });
+  });
+
+  it('keeps what a job, a branch, an author or a reason holds of controls away from the terminal', async () => {
+    const bad = '\u001b]0;owned\u0007\u009b2J\u202e';
+    const key = { run, task: task('test'), attempt: 1 };
+    await runTask(test.store, run, 'test', 'failed');
+    for (const part of [`\u001b[32mgreen\u001b`, `[0m ${bad}\nok\rbad\n`]) test.logs.add(key, part);
+    test.logs.end(key);
+    await openGate(test.store, run);
+    await test.store.environments.put(thingy, parseEnvironmentName('production'), { config: { GREETING: bad } });
+    await test.store.runs.finish(run, { status: 'failed', code: 'internal', reason: `because\n${bad}` });
+    const commands = ['logs thingy/1', 'logs thingy/1 test', 'logs thingy/1 -f', 'logs thingy/1 test -f'];
+    const lists = [
+      'show thingy/1',
+      'runs',
+      'queue',
+      'env show thingy production',
+      'app list',
+      'app show nothing\u001b[2J',
+    ];
+
+    for (const line of [...commands, ...lists]) {
+      for (const hasColors of [false, true]) {
+        const { out, err } = await loam(line, { hasColors });
+        const rest = hasColors ? `${out}${err}`.replaceAll(/\p{Cc}\[\d+m/gu, '') : `${out}${err}`;
+        expect(rest, line).not.toMatch(/[^\P{Cc}\n]|\p{Bidi_Control}/u);
+        expect(rest.trim(), line).not.toBe('');
+        const { out: document } = await loam(`${line} --json`);
+        expect(document.replaceAll('\n', ''), line).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u);
+      }
+    }
+    expect((await loam('logs thingy/1 test')).out).toBe('green ␛]0;owned␇�2J�\nok\nbad\n');
+    expect((await loam('logs thingy/1 test', { hasColors: true })).out).toContain('\u001b[32mgreen\u001b[0m ␛]');
   });
 
   it('prints logs, of one task and of all', async () => {
