@@ -88,12 +88,12 @@ interface Sandbox {
 
 async function untilEnded(room: Room, sandbox: Sandbox): Promise<JobEnd> {
   const { attempt, spec } = sandbox;
-  if (attempt.first) await noteLimits(room, spec.key);
-  else if (sandbox.isMoved || !(await isThere(room, spec.key))) {
+  if (!attempt.first && (sandbox.isMoved || !(await isThere(room, spec.key)))) {
     if (!(await mayStartAnew(room, sandbox))) return { type: 'lost' };
   }
-  for (;;) {
-    await room.executor.start(spec);
+  for (let noted = !attempt.first; ; noted = true) {
+    // The log is opened while the sandbox starts; its output is read only after both.
+    await Promise.all([room.executor.start(spec), noted ? undefined : noteLimits(room, spec.key)]);
     const end = await follow(room, sandbox);
     if (end.type !== 'lost') return end;
     await room.executor.remove(spec.key);

@@ -18,6 +18,8 @@ export interface DispatcherOptions {
   readonly reconcileMs?: number;
   /** How long a row may stay open after its workflow has closed: the time that a last record takes. */
   readonly graceMs?: number;
+  /** So long after a wake another delivery may be on its way: a burst is taken in first, its runs start one after the other meanwhile. */
+  readonly burstMs?: number;
 }
 
 export interface Dispatcher {
@@ -31,14 +33,17 @@ const batch = 50;
 const atOnce = 8;
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { store, engine, logger, pollMs = 1_000, reconcileMs = 10_000, graceMs = 10_000 } = options;
+  const { store, engine, logger, pollMs = 1_000, reconcileMs = 10_000, graceMs = 10_000, burstMs = 200 } = options;
   const { runs, gates } = store;
+  let wokenAtMs = -Infinity;
+  const width = (): number => (performance.now() - wokenAtMs < burstMs ? 1 : atOnce);
   function startOutbox<Row>(
     name: string,
     read: () => Promise<readonly Row[]>,
     handle: (options: DispatcherOptions, row: Row) => Promise<void>,
   ): Lane {
-    const work = (signal: AbortSignal): Promise<boolean> => drain(read, (row) => handle(options, row), signal);
+    const work = (signal: AbortSignal): Promise<boolean> =>
+      drain(read, { handle: (row) => handle(options, row), width, signal });
     return startLane({ name, pollMs, logger, work });
   }
   // A lane each: a decision that waits for a worker must not hold up a start.
@@ -51,6 +56,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const reconcile = startLane({ name: 'reconcile', pollMs: reconcileMs, logger, work });
   return {
     wake: () => {
+      wokenAtMs = performance.now();
       for (const lane of outboxes) lane.wake();
     },
     stop: async () => {
@@ -116,23 +122,27 @@ async function deliverCancel({ store, engine, logger }: DispatcherOptions, row: 
   logger.info({ runId: row.id, by: row.cancelRequestedBy, answer }, 'cancel delivered');
 }
 
+interface Handling<Row> {
+  readonly handle: (row: Row) => Promise<void>;
+  /** How many at once, right now. */
+  readonly width: () => number;
+  readonly signal: AbortSignal;
+}
+
 /** Handles all rows, a few at once; true when there may be more. One that fails does not hold up the others: it stays in its row, and the lane looks again. */
 async function drain<Row>(
   read: () => Promise<readonly Row[]>,
-  handle: (row: Row) => Promise<void>,
-  signal: AbortSignal,
+  { handle, width, signal }: Handling<Row>,
 ): Promise<boolean> {
   const rows = [...(await read())];
   const isFull = rows.length >= batch;
   const failed: unknown[] = [];
-  async function take(): Promise<void> {
-    for (let row = rows.shift(); row !== undefined && !signal.aborted; row = rows.shift()) {
-      await handle(row).catch((error: unknown) => failed.push(error));
-      // Nobody there: the rest would only wait for the same.
-      if (failed.length >= atOnce) rows.length = 0;
-    }
+  while (rows.length > 0 && !signal.aborted) {
+    const together = rows.splice(0, width());
+    await Promise.all(together.map((row) => handle(row).catch((error: unknown) => failed.push(error))));
+    // Nobody there: the rest would only wait for the same.
+    if (failed.length >= atOnce) break;
   }
-  await Promise.all(Array.from({ length: Math.min(atOnce, rows.length) }, take));
   if (failed.length > 0) throw failed[0];
   return isFull;
 }

@@ -52,7 +52,7 @@ afterEach(async () => {
   await test.destroy();
 });
 
-function startDispatcher(engine: RunEngine = standIn.engine): Dispatcher {
+function startDispatcher(engine: RunEngine = standIn.engine, burstMs?: number): Dispatcher {
   const dispatcher = createDispatcher({
     store,
     engine,
@@ -60,6 +60,7 @@ function startDispatcher(engine: RunEngine = standIn.engine): Dispatcher {
     pollMs: 100,
     reconcileMs: 50,
     graceMs: 200,
+    ...(burstMs !== undefined && { burstMs }),
   });
   dispatchers.push(dispatcher);
   return dispatcher;
@@ -142,6 +143,32 @@ describe('dispatcher', () => {
     expect((await store.runs.list({ application, limit: 10 })).map((row) => row.id).toSorted()).toEqual(
       runs.toSorted(),
     );
+  });
+
+  it.each([
+    { burstMs: 600_000, together: 1 },
+    { burstMs: 0, together: 4 },
+  ])('starts $together at once within $burstMs ms after a delivery', async ({ burstMs, together }) => {
+    let [under, most] = [0, 0];
+    const counting: RunEngine = {
+      ...standIn.engine,
+      startRun: async (row) => {
+        most = Math.max(most, (under += 1));
+        // Returns once as many as expected have come: a start that waits alone shows that there was no other.
+        if (burstMs === 0) await waitFor('all starts are under way', () => most === together || undefined);
+        try {
+          return await standIn.engine.startRun(row);
+        } finally {
+          under -= 1;
+        }
+      },
+    };
+    const runs = await Promise.all(Array.from({ length: 4 }, receivePush));
+
+    startDispatcher(counting, burstMs).wake(); // the rows are read only after this turn
+
+    for (const run of runs) await waitFor('the run starts', async () => (await readRun(run)).temporalRunId);
+    expect(most).toBe(together);
   });
 
   it('passes over a number that Temporal knows with another delivery', async () => {
