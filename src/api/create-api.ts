@@ -11,6 +11,7 @@ import { createErrorHandler } from './problem.ts';
 import { maxDeliveryBytes } from './delivery.ts';
 import { createReceiver } from './receive.ts';
 import type { Receiver } from './receive.ts';
+import { createRelayTriggers } from './relay-triggers.ts';
 import type { Route } from './route.ts';
 import { applicationRoutes } from './routes/applications.ts';
 import { credentialRoutes } from './routes/credentials.ts';
@@ -30,13 +31,15 @@ export interface Api {
   readonly routes: readonly Route[];
   /** What the door of the triggers does with a delivery; the spool uses the same. */
   readonly receive: Receiver;
+  readonly writeRelayTriggers: () => Promise<void>;
   /** Ends open event streams, so that the server can close. */
   close(): void;
 }
 
 export function createApi(given: ApiDependencies): Api {
   const receive = createReceiver(given);
-  const dependencies: RouteDependencies = { ...given, receive };
+  const writeRelayTriggers = createRelayTriggers(given.store.applications, given.dataFolder);
+  const dependencies: RouteDependencies = { ...given, receive, writeRelayTriggers };
   const calls = new OpenCalls();
   const routes = makeRoutes(dependencies);
   const app = express();
@@ -49,7 +52,7 @@ export function createApi(given: ApiDependencies): Api {
     throw new DomainError('not-found', `There is nothing at ${request.method} ${request.path.slice(0, 200)}`);
   });
   app.use(createErrorHandler(given.logger));
-  return { app, routes, receive, close: () => calls.close() };
+  return { app, routes, receive, writeRelayTriggers, close: () => calls.close() };
 }
 
 function makeRoutes(dependencies: RouteDependencies): readonly Route[] {

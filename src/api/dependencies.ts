@@ -33,4 +33,6 @@ export interface ApiDependencies {
 /** What the routes get. */
 export interface RouteDependencies extends ApiDependencies {
   readonly receive: Receiver;
+  /** Tells the relay of this data folder which triggers there are. */
+  readonly writeRelayTriggers: () => Promise<void>;
 }

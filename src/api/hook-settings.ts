@@ -1,8 +1,7 @@
-import { mkdir, open, rename } from 'node:fs/promises';
-import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { ApplicationName } from '../core/model/ids.ts';
 import type { Secret } from '../ports/secret.ts';
+import { writePrivateFile } from './private-file.ts';
 
 /** What the hook of an application reads; other programs that push deliveries may read it too. */
 export interface HookSettings {
@@ -23,19 +22,9 @@ export interface HookTarget {
 
 /** Writes `<data>/hooks/<application>.json`, readable by its owner only, in one step. Returns its path. */
 export async function writeHookSettings(dataFolder: string, target: HookTarget): Promise<string> {
-  const folder = path.join(dataFolder, 'hooks');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const settings: HookSettings = { ...target, secret: target.secret.reveal() };
-  const file = path.join(folder, `${target.application}.json`);
-  const fresh = path.join(folder, `.${randomUUID()}`);
-  const handle = await open(fresh, 'wx', 0o600);
-  try {
-    await handle.writeFile(`${JSON.stringify(settings, undefined, 2)}\n`);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(fresh, file);
+  const file = path.join(dataFolder, 'hooks', `${target.application}.json`);
+  await writePrivateFile(file, `${JSON.stringify(settings, undefined, 2)}\n`);
   return file;
 }
 

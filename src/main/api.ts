@@ -58,6 +58,7 @@ const api = createApi({
 });
 const server = await serveApi(api.app, config.api.port);
 apiUrl = server.url;
+await api.writeRelayTriggers();
 const spool = await startSpool({ folder: path.join(config.dataDir, 'spool'), receive: api.receive, logger });
 const own = recordOf(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready

@@ -15,20 +15,26 @@ export type FindSecret = (trigger: string) => Promise<Secret | undefined>;
 export function createTriggers(file: string, logger: Logger): FindSecret {
   let secrets: ReadonlyMap<string, Secret> = new Map();
   let version = '';
-  return async (trigger) => {
+  let turn: Promise<void> = Promise.resolve();
+
+  async function readIfChanged(): Promise<void> {
     const found = await stat(file).catch(() => undefined);
     const now = found === undefined ? 'missing' : `${found.ino} ${found.mtimeMs} ${found.size}`;
-    if (now !== version) {
-      version = now;
-      try {
-        const { triggers } = File.parse(JSON.parse(await readFile(file, 'utf8')));
-        secrets = new Map(triggers.map((one) => [one.trigger, new Secret(one.secret)]));
-        logger.info({ triggers: secrets.size }, 'triggers read');
-      } catch (error) {
-        const reason = error instanceof z.ZodError ? 'it is not a file of triggers' : nameOf(error);
-        logger.error({ file, reason }, 'triggers cannot be read'); // never the error itself: it may quote a secret (I7)
-      }
+    if (now === version) return;
+    version = now;
+    try {
+      const { triggers } = File.parse(JSON.parse(await readFile(file, 'utf8')));
+      secrets = new Map(triggers.map((one) => [one.trigger, new Secret(one.secret)]));
+      logger.info({ triggers: secrets.size }, 'triggers read');
+    } catch (error) {
+      const reason = error instanceof z.ZodError ? 'it is not a file of triggers' : nameOf(error);
+      logger.error({ file, reason }, 'triggers cannot be read'); // never the error itself: it may quote a secret (I7)
     }
+  }
+
+  // One after the other: who asks while the file is being read must wait for it, or a new trigger would be refused.
+  return async (trigger) => {
+    await (turn = turn.then(readIfChanged));
     return secrets.get(trigger);
   };
 }

@@ -11,6 +11,7 @@ import { findVictim, kill, suspend, waitForAnother } from '../support/victims.ts
 
 const Hook = z.object({ url: z.string(), trigger: z.string(), secret: z.string() });
 const Answer = z.object({ result: z.string(), run: z.string().nullable() });
+const RelayAnswer = z.object({ delivery: z.string() });
 const files = { 'loam.yaml': 'version: 1\nworkflow:\n  only: {type: repo_job, network: none, cmd: "true"}\n' };
 
 let loam: Loam;
@@ -51,10 +52,10 @@ function github(after: string, before: string): Delivery {
   return { headers, body: JSON.stringify(body) };
 }
 
-async function deliver(application: string, { headers, body }: Delivery): Promise<z.infer<typeof Answer>> {
+async function post(door: string, application: string, { headers, body }: Delivery): Promise<unknown> {
   const text = await readFile(path.join(loam.dataFolder, 'hooks', `${application}.json`), 'utf8');
   const { trigger, secret } = Hook.parse(JSON.parse(text));
-  const response = await fetch(`${loam.endpoint().apiUrl}/v1/triggers/${trigger}`, {
+  const response = await fetch(`${door}/v1/triggers/${trigger}`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -65,7 +66,15 @@ async function deliver(application: string, { headers, body }: Delivery): Promis
   });
   const answer = await response.text();
   if (!response.ok) throw new Error(`the delivery was answered ${String(response.status)}: ${answer}`);
-  return Answer.parse(JSON.parse(answer));
+  return JSON.parse(answer) as unknown;
+}
+
+async function deliver(application: string, delivery: Delivery): Promise<z.infer<typeof Answer>> {
+  return Answer.parse(await post(loam.endpoint().apiUrl, application, delivery));
+}
+
+async function deliverToRelay(application: string, delivery: Delivery): Promise<string> {
+  return RelayAnswer.parse(await post(loam.endpoint().relayUrl, application, delivery)).delivery;
 }
 
 async function runsOf(application: string): Promise<readonly string[]> {
@@ -155,6 +164,49 @@ it('K1: keeps a push in the spool while the API is down, says so, and starts its
   await waitFor('the spool is empty', async () => (await spooled()).length === 0);
   expect(await runsOf('spooled')).toEqual(['spooled/1']);
 });
+
+it('K3: makes one run of what the relay was sent ten times at once, and tells of each delivery what became of it', async () => {
+  const copy = await addSilentApplication(loam, 'relayed', files);
+  const { sha } = await copy.push('One');
+  const delivery = generic(sha);
+
+  const taken = await Promise.all(Array.from({ length: 10 }, () => deliverToRelay('relayed', delivery)));
+
+  for (const id of taken) await waitForDelivery(id, 'relayed/1');
+  expect(new Set(taken).size).toBe(10);
+  expect((await waitForEnd(loam, 'relayed/1')).status).toBe('succeeded');
+  expect(await runsOf('relayed')).toEqual(['relayed/1']);
+});
+
+it('K1: loses nothing that the relay took while the API was down, also when the relay is killed then', async () => {
+  const copy = await addSilentApplication(loam, 'kept', files);
+  const first = await copy.push('One');
+  const second = await copy.push('Two');
+  const resume = suspend(loam, 'up');
+  const killed = await kill(loam, 'api', '');
+
+  const taken = [
+    await deliverToRelay('kept', generic(first.sha)),
+    await deliverToRelay('kept', generic(second.sha, first.sha)),
+  ];
+  const relay = await kill(loam, 'relay', '');
+  resume();
+  await waitForAnother(loam, 'api', '', killed);
+  await waitForAnother(loam, 'relay', '', relay);
+
+  expect(await waitForEnd(loam, 'kept/1')).toMatchObject({ status: 'succeeded', commit: first.sha });
+  expect(await waitForEnd(loam, 'kept/2')).toMatchObject({ status: 'succeeded', commit: second.sha });
+  for (const [index, id] of taken.entries()) await waitForDelivery(id, `kept/${String(index + 1)}`);
+  expect([...(await runsOf('kept'))].sort()).toEqual(['kept/1', 'kept/2']);
+});
+
+/** Under the id that the relay has answered. */
+async function waitForDelivery(id: string, run: string): Promise<void> {
+  await waitFor(`delivery ${id} has its run`, async () => {
+    const { status, body } = await loam.api('GET', `/v1/deliveries/${id}`);
+    return status === 200 && Answer.parse(body).run === run;
+  });
+}
 
 it('leaves no process behind when it is ended', async () => {
   await loam.destroy();

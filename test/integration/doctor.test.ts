@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 function environmentOf(change: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const ports = { LOAM_API_PORT: '0', LOAM_TEMPORAL_PORT: '0', LOAM_TEMPORAL_UI_PORT: '0' };
+  const ports = { LOAM_API_PORT: '0', LOAM_RELAY_PORT: '0', LOAM_TEMPORAL_PORT: '0', LOAM_TEMPORAL_UI_PORT: '0' };
   const known = { PATH: process.env['PATH'] ?? '', HOME: homedir(), XDG_CACHE_HOME: cacheHome };
   return { ...known, ...ports, LOAM_DATA_DIR: dataDir, ...change };
 }
@@ -67,10 +67,10 @@ async function listen(handle: RequestListener): Promise<{ readonly port: number;
 }
 
 /** As a supervisor leaves it: this process plays all of its parts. */
-async function pretendToRun(apiUrl: string): Promise<void> {
+async function pretendToRun(apiUrl: string, relayUrl = apiUrl): Promise<void> {
   await mkdir(path.join(dataDir, 'tokens'), { recursive: true });
   await writeFile(path.join(dataDir, 'tokens/admin'), `${token}\n`, { mode: 0o600 });
-  const endpoint = { apiUrl, temporalAddress: inject('temporalAddress'), temporalUiUrl: '' };
+  const endpoint = { apiUrl, relayUrl, temporalAddress: inject('temporalAddress'), temporalUiUrl: '' };
   await writeFile(path.join(dataDir, 'endpoint.json'), JSON.stringify(endpoint));
   const own = recordOf(process.pid);
   if (own === undefined) throw new Error('this process has no record');
@@ -80,6 +80,11 @@ async function pretendToRun(apiUrl: string): Promise<void> {
 
 const status = { version: '0.1.0', temporal: 'ok', openRuns: 2, openGates: 1 };
 
+/** What API and relay answer when all is well. */
+const answerWell: RequestListener = (request, response) => {
+  response.end(JSON.stringify(request.url === '/readyz' ? { status: 'ok', waiting: 3, dead: 0 } : status));
+};
+
 describe('before the first start', () => {
   it('finds nothing missing, says what to do where it is not well, and leaves no trace', async () => {
     const checks = await examine(makeConfig());
@@ -87,7 +92,18 @@ describe('before the first start', () => {
     expect(checks.filter((check) => check.status === 'missing')).toEqual([]);
     expect(checks.map(({ name }) => name)).toEqual([
       ...['platform', 'node', 'git', 'pip', 'temporal cli', 'bubblewrap', 'sandbox', 'slirp4netns', 'user namespaces'],
-      ...['docker', 'data folder', 'free space', 'database', 'key', 'api', 'worker', 'temporal server', 'ports'],
+      ...[
+        'docker',
+        'data folder',
+        'free space',
+        'database',
+        'key',
+        'api',
+        'worker',
+        'relay',
+        'temporal server',
+        'ports',
+      ],
     ]);
     for (const check of checks) expect(check.remedy === undefined, check.name).toBe(check.status === 'ok');
     expect(await readdir(folder)).toEqual([]);
@@ -169,11 +185,11 @@ describe('the data folder', () => {
 });
 
 describe('what runs', () => {
-  it('finds API, worker and Temporal server', async () => {
+  it('finds API, worker, relay and Temporal server', async () => {
     let authorization: string | undefined;
     const api = await listen((request, response) => {
-      authorization = request.headers.authorization;
-      response.end(JSON.stringify(status));
+      authorization ??= request.headers.authorization;
+      answerWell(request, response);
     });
     await pretendToRun(`http://127.0.0.1:${api.port}`);
 
@@ -185,6 +201,8 @@ describe('what runs', () => {
     expect(found['api']?.found).toContain('2 open runs, 1 open gates');
     expect(authorization).toBe(`Bearer ${token}`);
     expect(found['worker']).toMatchObject({ status: 'ok', found: `process ${process.pid}` });
+    expect(found['relay']).toMatchObject({ status: 'ok' });
+    expect(found['relay']?.found).toContain('3 deliveries to forward, 0 refused');
     expect(found['temporal server']).toMatchObject({ status: 'ok' });
     expect(found['temporal server']?.found).toContain(`1.32.0 at ${inject('temporalAddress')}`);
   });
@@ -198,7 +216,7 @@ describe('what runs', () => {
     const checks = await checkRunning(makeConfig());
 
     const missing = checks.filter((check) => check.status === 'missing').map(({ name }) => name);
-    expect(missing).toEqual(['api', 'worker']);
+    expect(missing).toEqual(['api', 'worker', 'relay']);
   });
 
   it('misses an API that does not know the token', async () => {
@@ -224,6 +242,17 @@ describe('what runs', () => {
     expect(check).toMatchObject({ status: 'missing' });
   });
 
+  it('warns of deliveries that were refused', async () => {
+    const relay = await listen((_, response) => response.end(JSON.stringify({ waiting: 0, dead: 2 })));
+    await pretendToRun('http://127.0.0.1:1', `http://127.0.0.1:${relay.port}`);
+
+    const check = await runningCheck(makeConfig(), 'relay');
+    await relay.close();
+
+    expect(check).toMatchObject({ status: 'warning', remedy: 'loam relay list' });
+    expect(check.found).toContain('2 refused');
+  });
+
   it('warns of a port that another program has', async () => {
     const other = await listen(() => undefined);
 
@@ -239,7 +268,7 @@ describe('what runs', () => {
 
 describe('the report', () => {
   it('is one JSON document, ends with 0, and holds no secret', async () => {
-    const api = await listen((_, response) => response.end(JSON.stringify(status)));
+    const api = await listen(answerWell);
     await pretendToRun(`http://127.0.0.1:${api.port}`);
 
     const result = await runDoctor();

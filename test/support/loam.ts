@@ -14,7 +14,7 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** A whole Loam of its own: supervisor, Temporal server, api, worker, front, in a data folder of its own, on ports of its own. */
+/** A whole Loam of its own: supervisor, Temporal server, api, relay, worker, front, in a data folder of its own, on ports of its own. */
 export interface Loam {
   readonly folder: string;
   readonly dataFolder: string;
@@ -23,7 +23,7 @@ export interface Loam {
   /** Asks the supervisor to end, as Ctrl-C does. Temporal, front and applications live on. */
   interrupt(): Promise<void>;
   /** kill -9 of a process by its name (`worker`, `api`, `up`), found by its record. Resolves when it is gone. */
-  kill(name: 'worker' | 'api' | 'up' | 'front' | 'temporal'): Promise<void>;
+  kill(name: 'worker' | 'api' | 'relay' | 'up' | 'front' | 'temporal'): Promise<void>;
   /** Ends everything, applications too, and deletes the folder. Twice is fine. */
   destroy(): Promise<void>;
   cli(args: readonly string[], options?: { readonly input?: string }): Promise<ProgramResult>;
@@ -37,7 +37,12 @@ export interface Loam {
   ): Promise<{ readonly status: number; readonly body: unknown }>;
   /** What the supervisor has printed. */
   output(): string;
-  endpoint(): { readonly apiUrl: string; readonly temporalAddress: string; readonly temporalUiUrl: string };
+  endpoint(): {
+    readonly apiUrl: string;
+    readonly relayUrl: string;
+    readonly temporalAddress: string;
+    readonly temporalUiUrl: string;
+  };
 }
 
 const startDeadlineMs = 90_000;
@@ -49,6 +54,7 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     ...process.env,
     LOAM_DATA_DIR: dataFolder,
     LOAM_API_PORT: '0',
+    LOAM_RELAY_PORT: '0',
     LOAM_TEMPORAL_PORT: '0',
     LOAM_TEMPORAL_UI_PORT: '0',
     LOAM_FRONT_PORT_FIRST: '0',
@@ -115,7 +121,12 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     });
   }
 
-  function endpoint(): { readonly apiUrl: string; readonly temporalAddress: string; readonly temporalUiUrl: string } {
+  function endpoint(): {
+    readonly apiUrl: string;
+    readonly relayUrl: string;
+    readonly temporalAddress: string;
+    readonly temporalUiUrl: string;
+  } {
     return JSON.parse(readFileSync(path.join(dataFolder, 'endpoint.json'), 'utf8')) as ReturnType<Loam['endpoint']>;
   }
 

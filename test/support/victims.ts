@@ -6,7 +6,7 @@ import { tell } from './faults.ts';
 import { isAlive, processesOf, waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
 
-export type Victim = 'api' | 'application' | 'front' | 'keeper' | 'temporal' | 'up' | 'worker';
+export type Victim = 'api' | 'application' | 'front' | 'keeper' | 'relay' | 'temporal' | 'up' | 'worker';
 
 const Process = z.object({ pid: z.number() });
 const Replica = z.object({ keeper: Process, app: Process.optional() });

@@ -103,6 +103,7 @@ async function addApplication(
     { name, repositoryUrl, local: !isRemote, branches, trigger },
     secret,
   );
+  await dependencies.writeRelayTriggers();
   if (!isRemote) await setUpLocal(dependencies, application, repository === undefined);
   return {
     ...viewApplication(links, application),

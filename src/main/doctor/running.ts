@@ -1,4 +1,4 @@
-// What runs: API, worker, Temporal server, and who else sits on the ports.
+// What runs: API, worker, relay, Temporal server, and who else sits on the ports.
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
@@ -12,6 +12,8 @@ import { describe, missing, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
 const Status = z.object({ version: z.string(), temporal: z.string(), openRuns: z.number(), openGates: z.number() });
+
+const Spool = z.object({ waiting: z.number(), dead: z.number() });
 
 const timeoutMs = 3_000;
 const startIt = 'npm start';
@@ -30,6 +32,7 @@ export async function checkRunning(config: Config): Promise<readonly Check[]> {
   const checks = await Promise.all([
     checkApi(config, records),
     checkWorker(config, records),
+    checkRelay(config, records),
     checkTemporalServer(config, records),
     checkPorts(config, records),
   ]);
@@ -88,6 +91,22 @@ async function checkWorker({ dataDir }: Config, records: Records): Promise<Check
   return absent('worker', records, found, `read ${path.join(dataDir, 'processes/worker.log')}`);
 }
 
+async function checkRelay({ dataDir }: Config, records: Records): Promise<Check> {
+  const name = 'relay';
+  const url = records.endpoint?.relayUrl ?? '';
+  if (url === '') return absent(name, records, 'the data folder knows no relay', startIt);
+  const log = path.join(dataDir, 'processes/relay.log');
+  try {
+    const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(timeoutMs) });
+    const kept = Spool.safeParse(safeJson(await response.text())).data;
+    if (kept === undefined) return missing(name, `${url} answers ${response.status} and no state`, `read ${log}`);
+    const found = `${url}, ${kept.waiting} deliveries to forward, ${kept.dead} refused`;
+    return kept.dead === 0 ? ok(name, found) : warning(name, found, 'loam relay list');
+  } catch (error) {
+    return absent(name, records, `${url} does not answer: ${describe(error)}`, `read ${log}`);
+  }
+}
+
 async function checkTemporalServer(config: Config, records: Records): Promise<Check> {
   const name = 'temporal server';
   const given = config.temporal.address;
@@ -129,13 +148,14 @@ async function readServerVersion(address: string): Promise<string | undefined> {
 async function checkPorts(config: Config, { endpoint, isUp }: Records): Promise<Check> {
   const own = await findDevServer(config.dataDir);
   const ours = new Set([
-    ...(isUp ? [portOf(endpoint?.apiUrl)] : []),
+    ...(isUp ? [portOf(endpoint?.apiUrl), portOf(endpoint?.relayUrl)] : []),
     portOf(own === undefined ? undefined : `http://${own.address}`),
     portOf(own?.uiUrl),
   ]);
   const startsServer = config.temporal.address === undefined;
   const wanted = [
     { port: config.api.port, variable: 'LOAM_API_PORT' },
+    { port: config.relay.port, variable: 'LOAM_RELAY_PORT' },
     ...(startsServer ? [{ port: config.temporal.port, variable: 'LOAM_TEMPORAL_PORT' }] : []),
     ...(startsServer ? [{ port: config.temporal.uiPort, variable: 'LOAM_TEMPORAL_UI_PORT' }] : []),
   ].filter(({ port }) => port !== 0 && !ours.has(port));
@@ -151,5 +171,5 @@ async function checkPorts(config: Config, { endpoint, isUp }: Records): Promise<
 }
 
 function portOf(url: string | undefined): number {
-  return url === undefined ? 0 : Number(new URL(url).port);
+  return url === undefined || url === '' ? 0 : Number(new URL(url).port);
 }

@@ -38,7 +38,7 @@ interface Running {
   timer: NodeJS.Timeout | undefined;
 }
 
-/** Keeps worker and api alive. Each holds the reading end of a pipe as descriptor 3: when the supervisor dies, however it dies, the pipe closes and they end. */
+/** Keeps worker, api and relay alive. Each holds the reading end of a pipe as descriptor 3: when the supervisor dies, however it dies, the pipe closes and they end. */
 export function createChildren({ dataFolder, say }: ChildrenOptions): Children {
   const running = new Map<string, Running>();
   let stopping = false;

@@ -25,7 +25,7 @@ export interface SupervisorOptions {
 export interface Supervisor {
   readonly endpoint: Endpoint;
   readonly target: ProcessTarget;
-  /** Lets worker and api drain and end; what outlives the supervisor stays. */
+  /** Lets worker, api and relay drain and end; what outlives the supervisor stays. */
   stop(): Promise<void>;
 }
 
@@ -52,17 +52,15 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     },
   );
   const temporal = await startTemporal(options);
-  const last = await readEndpoint(config.dataDir);
-  const apiPort = await choosePort(config.api.port, last, say);
-  const endpoint: Endpoint = {
-    apiUrl: `http://127.0.0.1:${String(apiPort)}`,
+  const endpoint = {
+    ...(await chooseDoors(options)),
     temporalAddress: temporal.address,
     temporalUiUrl: temporal.uiUrl,
   };
   await writeEndpoint(config.dataDir, endpoint);
   const env = {
     LOAM_DATA_DIR: config.dataDir,
-    LOAM_API_PORT: String(apiPort),
+    LOAM_API_PORT: new URL(endpoint.apiUrl).port,
     LOAM_TEMPORAL_ADDRESS: temporal.address,
     ...(bwrap === undefined ? {} : { LOAM_BWRAP_BIN: bwrap.path }),
   };
@@ -73,6 +71,11 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     await Promise.all([
       children.start({ name: 'api', file: path.join(mainFolder, 'api.ts'), env }),
       children.start({ name: 'worker', file: path.join(mainFolder, 'worker.ts'), env }),
+      children.start({
+        name: 'relay',
+        file: path.join(mainFolder, 'relay.ts'),
+        env: { ...env, LOAM_RELAY_PORT: new URL(endpoint.relayUrl).port, LOAM_URL: endpoint.apiUrl },
+      }),
     ]);
   } catch (error) {
     await children.stop(drainMs);
@@ -150,15 +153,32 @@ async function portOrAny(wanted: number, say: (line: string) => void, what: stri
   return 0;
 }
 
+async function chooseDoors({ config, say }: SupervisorOptions): Promise<Pick<Endpoint, 'apiUrl' | 'relayUrl'>> {
+  const last = await readEndpoint(config.dataDir);
+  const apiPort = await choosePort(config.api.port, last?.apiUrl, say, 'the API');
+  let relayPort = await choosePort(config.relay.port, last?.relayUrl, say, 'the relay');
+  while (relayPort === apiPort) relayPort = await freePort(); // nobody listens on that one yet
+  return { apiUrl: loopback(apiPort), relayUrl: loopback(relayPort) };
+}
+
+function loopback(port: number): string {
+  return `http://127.0.0.1:${String(port)}`;
+}
+
 /** The wanted port, else the one of the last start, so that addresses stay; else any free one. */
-async function choosePort(wanted: number, last: Endpoint | undefined, say: (line: string) => void): Promise<number> {
-  const candidate = await portOrAny(wanted, say, 'the API');
+async function choosePort(
+  wanted: number,
+  lastUrl: string | undefined,
+  say: (line: string) => void,
+  what: string,
+): Promise<number> {
+  const candidate = await portOrAny(wanted, say, what);
   if (candidate !== 0) return candidate;
-  const before = last === undefined ? 0 : Number(new URL(last.apiUrl).port);
+  const before = lastUrl === undefined || lastUrl === '' ? 0 : Number(new URL(lastUrl).port);
   return before !== 0 && !(await isListening(before)) ? before : freePort();
 }
 
-/** Starts again what died: the server, the front, keepers of live releases. Worker and api are the children's business. */
+/** Starts again what died: the server, the front, keepers of live releases. Worker, api and relay are the children's business. */
 async function watch(
   { say }: SupervisorOptions,
   temporal: TemporalEndpoint,

@@ -23,7 +23,7 @@ npm start -- --no-demo        for real work: add your application with "npx loam
 
   --help     this text
 
-State lies in LOAM_DATA_DIR (default .loam). Ctrl-C ends worker and API; Temporal, deployed applications and jobs live on, and the next start takes them over.
+State lies in LOAM_DATA_DIR (default .loam). Ctrl-C ends worker, API and relay; Temporal, deployed applications and jobs live on, and the next start takes them over.
 "npx loam down" ends Temporal too, "npx loam down --apps" also the applications. All settings: docs/configuration.md.
 `;
 
@@ -118,7 +118,8 @@ async function bringUp(config: Config, options: UpOptions): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(name, () => asked.abort(new Error(`ended by ${name}`)));
   const supervisor = await startSupervisor({ config, say, signal: asked.signal });
-  say(`Loam is up: API ${supervisor.endpoint.apiUrl}   data ${config.dataDir}`);
+  const { apiUrl, relayUrl } = supervisor.endpoint;
+  say(`Loam is up: API ${apiUrl}   relay ${relayUrl}   data ${config.dataDir}`);
   let code = 0;
   try {
     if (options.demo) code = await runDemo(config, supervisor, options, asked.signal);
@@ -127,7 +128,9 @@ async function bringUp(config: Config, options: UpOptions): Promise<number> {
   } catch (error) {
     if (!asked.signal.aborted) throw error;
   } finally {
-    say(options.once ? 'stopping all that was started' : 'stopping worker and API; jobs in their sandboxes go on');
+    say(
+      options.once ? 'stopping all that was started' : 'stopping worker, API and relay; jobs in their sandboxes go on',
+    );
     await supervisor.stop();
     if (options.once) await stopAll(config, supervisor);
     else
@@ -173,6 +176,7 @@ function sayNextSteps(
     `in Temporal      ${endpoint.temporalUiUrl === '' ? `run/${run.id}` : workflow}`,
     `environments     npx loam env list ${demoApplication}`,
     `API              ${endpoint.apiUrl}`,
+    `webhooks         ${endpoint.relayUrl}/v1/triggers/... ("npx loam app add NAME --repository URL" tells the rest)`,
     `next commit      cd ${copy} && edit server.mjs && git commit -am "..." && git push`,
     'stop             Ctrl-C (Temporal and applications live on), then "npx loam down --apps" to end those too',
   ];
@@ -196,7 +200,7 @@ export async function runDown(config: Config, { apps }: { readonly apps: boolean
   if (supervisor !== undefined) say(`ending Loam on ${config.dataDir} (process ${String(supervisor.pid)})`);
   else say(`Loam does not run on ${config.dataDir}`);
   await endProcess(supervisor, 60_000);
-  for (const name of ['worker', 'api']) await endProcess(await readRecord(config.dataDir, name), 15_000);
+  for (const name of ['worker', 'api', 'relay']) await endProcess(await readRecord(config.dataDir, name), 15_000);
   const server = await findDevServer(config.dataDir);
   if (server !== undefined) say('ending its Temporal server; open runs go on at the next start');
   await server?.stop();
