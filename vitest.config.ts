@@ -1,14 +1,21 @@
 import { defineConfig } from 'vitest/config';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 
-/** Every project but `unit` gets the one Temporal server of the test run and the workflow bundle. */
-function withTemporal(name: string, timeoutMs: number, isParallel: boolean): TestProjectInlineConfiguration {
+const temporal = 'test/support/temporal.ts';
+const engine = 'test/support/engine.ts';
+
+/** Every project but `unit` gets the one Temporal server of the test run and the workflow bundle, and may ask for the Docker engine where that is said. */
+function withServers(
+  name: string,
+  timeoutMs: number,
+  { isParallel, servers }: { readonly isParallel: boolean; readonly servers: string[] },
+): TestProjectInlineConfiguration {
   return {
     extends: true,
     test: {
       name,
       include: [`test/${name}/**/*.test.ts`],
-      globalSetup: ['test/support/temporal.ts'],
+      globalSetup: servers,
       testTimeout: timeoutMs,
       hookTimeout: Math.max(timeoutMs, 60_000),
       fileParallelism: isParallel,
@@ -32,11 +39,11 @@ export default defineConfig({
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles: ['test/support/property-seed.ts'] },
       },
-      withTemporal('workflow', 20_000, true),
-      withTemporal('replay', 20_000, true),
-      withTemporal('integration', 60_000, false),
-      withTemporal('e2e', 180_000, false),
-      withTemporal('chaos', 300_000, false),
+      withServers('workflow', 20_000, { isParallel: true, servers: [temporal] }),
+      withServers('replay', 20_000, { isParallel: true, servers: [temporal] }),
+      withServers('integration', 60_000, { isParallel: false, servers: [temporal, engine] }),
+      withServers('e2e', 180_000, { isParallel: false, servers: [temporal, engine] }),
+      withServers('chaos', 300_000, { isParallel: false, servers: [temporal, engine] }),
     ],
   },
 });

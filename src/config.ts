@@ -125,7 +125,7 @@ export const variables = z.strictObject({
   LOAM_TEST_NO_INSTALL: documented(
     z.enum(['true', 'false'], 'must be true or false').optional(),
     'false',
-    'true: fail instead of installing Node or packages (for tests; read by scripts/bootstrap.mjs).',
+    'true: fail instead of installing Node or packages (for tests and scripts/bootstrap.mjs).',
   ),
 });
 

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,8 +5,8 @@ import { createProcessExecutor } from '../../src/adapters/executor/process/proce
 import type { ProcessExecutorOptions } from '../../src/adapters/executor/process/process-executor.ts';
 import { findOnPath, findTool } from '../../src/adapters/tool/find-tool.ts';
 import { bubblewrap } from '../../src/adapters/tool/pins.ts';
-import { runProgram } from '../../src/adapters/tool/run-program.ts';
 import type { ExecutorSubject } from '../integration/contracts/executor.ts';
+import { installPackages, mayInstall } from './debian-packages.ts';
 import { silentLogger } from './silent-logger.ts';
 
 export interface SandboxTools {
@@ -30,18 +29,10 @@ export async function findSandboxTools(): Promise<SandboxTools> {
   const found = await findOnPath('slirp4netns', searchPath);
   if (found !== undefined) return { bwrapPath: bwrap.path, slirp4netnsPath: found };
   if (mayInstall()) {
-    say('slirp4netns is not here: installing the Debian package (LOAM_TEST_NO_INSTALL=1 prevents it)');
-    await runProgram('apt-get', ['update'], { timeoutMs: 60_000 });
-    const end = await runProgram('apt-get', ['install', '-y', '--no-install-recommends', 'slirp4netns'], {
-      timeoutMs: 120_000,
-    });
-    if (end.exitCode !== 0) say(`it could not be installed: ${end.reason.slice(-300)}`);
+    const problem = await installPackages(['slirp4netns']);
+    if (problem !== undefined) say(`it could not be installed: ${problem}`);
   }
   return { bwrapPath: bwrap.path, slirp4netnsPath: await findOnPath('slirp4netns', searchPath) };
-}
-
-function mayInstall(): boolean {
-  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && process.env['LOAM_TEST_NO_INSTALL'] !== '1';
 }
 
 function say(line: string): void {
