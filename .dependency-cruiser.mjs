@@ -11,7 +11,7 @@ const adapters = {
   'trust/exec': ['zod'],
   'trust/static': ['zod'],
   git: [],
-  store: ['kysely'],
+  store: ['kysely', 'pg'],
   'blob/folder': [],
   'log/folder': [],
   tool: [],

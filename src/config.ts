@@ -33,6 +33,7 @@ const count = z
 const address = z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port');
 const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at most 63 letters, digits, dots, dashes');
 const namespace = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a Temporal namespace');
+const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' });
 const secret = z.string().regex(/^\S+$/, 'must not hold spaces or line breaks');
 
 /** Every variable that Loam knows; docs/configuration.md and .env.example are generated from it. Unknown names with the prefix are refused. */
@@ -42,6 +43,12 @@ export const variables = z.strictObject({
     '.loam',
     'Folder of all state: database, blobs, logs, repositories, keys. Relative to the folder where the process starts.',
   ),
+  LOAM_DATABASE_URL: documented(
+    databaseUrl.optional(),
+    'a SQLite file in the data folder',
+    'postgresql:// URL of the database, for more than one host; docs/deploying.md tells more.',
+  ),
+  LOAM_DATABASE_URL_FILE: documented(z.string().optional(), '', 'File that holds LOAM_DATABASE_URL instead.'),
   LOAM_HOST_ID: documented(
     hostId.default(hostname),
     "the machine's host name",
@@ -140,6 +147,10 @@ export interface Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Absolute. */
   readonly keyFile: string;
+  readonly database: {
+    /** Gives the URL, which holds the password; a function, so that no log of the configuration shows it (I7). Undefined: a file in the data folder. */
+    readonly readUrl: (() => string) | undefined;
+  };
   readonly api: { readonly port: number };
   readonly relay: {
     readonly port: number;
@@ -202,6 +213,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
   const dataDir = path.resolve(folder, values.LOAM_DATA_DIR);
   const cacheHome = environment['XDG_CACHE_HOME'];
   const token = values.LOAM_TOKEN;
+  const database = values.LOAM_DATABASE_URL;
   return {
     dataDir,
     // The specification of XDG says to ignore what is not absolute.
@@ -213,6 +225,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     hostId: values.LOAM_HOST_ID,
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
+    database: { readUrl: database === undefined ? undefined : () => database },
     api: { port: values.LOAM_API_PORT },
     relay: {
       port: values.LOAM_RELAY_PORT,

@@ -24,6 +24,7 @@ import type { Executor } from '../ports/executor.ts';
 import type { Git } from '../ports/git.ts';
 import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
+import { Secret } from '../ports/secret.ts';
 import type { SecretBox } from '../ports/secret.ts';
 import type { Store } from '../ports/store.ts';
 
@@ -39,8 +40,9 @@ export interface Stores {
 export async function openStores(config: Config, logger: Logger): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const secretBox = createSecretBox({ key: await loadOrCreateKey(config.keyFile) });
+  const { readUrl } = config.database;
   const store = await createStore({
-    file: path.join(config.dataDir, 'loam.db'),
+    ...(readUrl === undefined ? { file: path.join(config.dataDir, 'loam.db') } : { url: new Secret(readUrl()) }),
     secretBox,
     pickFrontPort: (taken) => pickFrontPort(config.front.firstPort, taken),
     logger,

@@ -160,6 +160,13 @@ describe('the data folder', () => {
     expect(await checkDatabase(makeConfig())).toMatchObject({ status: 'missing' });
   });
 
+  it('names a database server that does not answer, and not its password (I7)', async () => {
+    const check = await checkDatabase(makeConfig({ LOAM_DATABASE_URL: 'postgresql://loam:hunter2@127.0.0.1:1/loam' }));
+
+    expect(check).toMatchObject({ status: 'missing', remedy: 'start the server, or correct LOAM_DATABASE_URL' });
+    expect(JSON.stringify(check)).not.toContain('hunter2');
+  });
+
   it('has a key that others may read', async () => {
     await mkdir(dataDir);
     const key = path.join(dataDir, 'key');

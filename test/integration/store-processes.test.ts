@@ -1,140 +1,24 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import process from 'node:process';
-import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 import { createStore } from '../../src/adapters/store/store.ts';
-import type { Store } from '../../src/ports/store.ts';
-import { addApplication, addRun, makeDelivery, runId } from './contracts/store-builders.ts';
+import { testStoreProcesses } from './contracts/store-processes.ts';
 
-const script = fileURLToPath(new URL('./contracts/store-process.ts', import.meta.url));
-
-interface Line {
-  readonly done?: true;
-  readonly at?: number;
-  readonly answer?: { readonly result: string; readonly number?: number };
-  readonly attempt?: number;
-  readonly owner?: number;
-  readonly ended?: string;
-}
-
-interface Writer {
-  readonly child: ChildProcess;
-  readonly lines: Line[];
-  /** Resolves with the exit code, null after a signal. */
-  readonly ended: Promise<number | null>;
-}
-
-function startWriter(
-  file: string,
-  command: string,
-  name: string,
-  count: number,
-  onLine?: (writer: Writer) => void,
-): Writer {
-  const child = spawn(process.execPath, [script, file, command, name, String(count)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines: Line[] = [];
-  const writer = { child, lines, ended: once(child, 'close').then(([code]) => code as number | null) };
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    lines.push(JSON.parse(line) as Line);
-    onLine?.(writer);
-  });
-  return writer;
-}
-
-describe('SQLite: several processes at once', () => {
-  let folder: string;
-  let file: string;
-
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'loam-store-'));
-    file = path.join(folder, 'loam.db');
-  });
-
-  afterEach(async () => {
-    await rm(folder, { recursive: true });
-  });
-
-  async function withStore<T>(work: (store: Store) => Promise<T>): Promise<T> {
-    const secretBox = createSecretBox({ key: new Uint8Array(32).fill(7) });
-    const store = await createStore({ file, secretBox, pickFrontPort: () => Promise.resolve(7_800) });
-    try {
-      return await work(store);
-    } finally {
-      await store.close();
-    }
-  }
-
-  it('make the tables of a new file together', async () => {
-    const writers = ['a', 'b', 'c', 'd'].map((name) => startWriter(file, 'open', name, 0));
-
-    const codes = await Promise.all(writers.map((writer) => writer.ended));
-
-    expect(codes).toEqual([0, 0, 0, 0]);
-    expect(await withStore((store) => store.runs.list({ limit: 1 }))).toEqual([]);
-  });
-
-  it('make one run of each delivery, without a gap in the numbers (I1)', async () => {
-    await withStore(addApplication);
-    const writers = ['a', 'b', 'c', 'd'].map((name) => startWriter(file, 'receive', name, 60));
-
-    const codes = await Promise.all(writers.map((writer) => writer.ended));
-
-    expect(codes).toEqual([0, 0, 0, 0]);
-    const answers = writers.flatMap((writer) => writer.lines.flatMap((line) => line.answer ?? []));
-    const accepted = answers.filter((answer) => answer.result === 'accepted').map((answer) => Number(answer.number));
-    expect(answers).toHaveLength(240);
-    expect(accepted.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, at) => at + 1));
-    expect(await withStore((store) => store.runs.unstarted(100))).toHaveLength(60);
-  });
-
-  it('end each attempt once (I2)', async () => {
-    await withStore(addRun);
-    const writers = ['a', 'b', 'c', 'd'].map((name) => startWriter(file, 'work', name, 40));
-
-    await Promise.all(writers.map((writer) => writer.ended));
-
-    const attempts = await withStore((store) => store.tasks.attempts(runId(1)));
-    expect(attempts.map((one) => one.status)).toEqual(Array(40).fill('failed'));
-    const winners = new Map(attempts.map((one) => [one.attempt, one.reason]));
-    const told = writers.flatMap((writer) => writer.lines.filter((line) => line.ended !== undefined));
-    expect(told.every((line) => line.ended === winners.get(line.attempt ?? 0))).toBe(true);
-    const owners = writers.flatMap((writer) =>
-      writer.lines.flatMap((line) =>
-        line.attempt === undefined ? [] : `${String(line.attempt)}/${String(line.owner)}`,
-      ),
-    );
-    expect(new Set(owners).size).toBe(owners.length);
-  });
-
-  it('lose nothing that was answered when one is killed in the middle (I1)', async () => {
-    await withStore(addApplication);
-    const other = startWriter(file, 'receive', 'other', 150);
-    const victim = startWriter(file, 'receive', 'victim', 100_000, (writer) => {
-      if (writer.lines.length === 40) writer.child.kill('SIGKILL');
-    });
-
-    const [code] = await Promise.all([other.ended, victim.ended]);
-
-    expect(code).toBe(0);
-    const told = [...other.lines, ...victim.lines].filter((line) => line.answer !== undefined);
-    expect(told.length).toBeGreaterThan(180);
-    await withStore(async (store) => {
-      for (const { at, answer } of told) {
-        const repeated = await store.deliveries.receive(makeDelivery(`d${String(at)}`));
-        expect(repeated).toMatchObject({ result: 'duplicate', number: answer?.number });
-      }
-    });
-    const database = new DatabaseSync(file);
-    expect(database.prepare('PRAGMA integrity_check').get()).toMatchObject({ integrity_check: 'ok' });
-    database.close();
-  });
+testStoreProcesses('SQLite', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'loam-store-'));
+  const file = path.join(folder, 'loam.db');
+  const secretBox = createSecretBox({ key: new Uint8Array(32).fill(7) });
+  return {
+    place: file,
+    open: () => createStore({ file, secretBox, pickFrontPort: () => Promise.resolve(7_800) }),
+    isWhole: () => {
+      const database = new DatabaseSync(file);
+      const answer = database.prepare('PRAGMA integrity_check').get();
+      database.close();
+      return answer?.['integrity_check'] === 'ok';
+    },
+    close: () => rm(folder, { recursive: true }),
+  };
 });

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 import { Database } from '../../src/adapters/store/database.ts';
+import { createSqliteEngine } from '../../src/adapters/store/sqlite-dialect.ts';
 
 let folder = '';
 let database: Database;
@@ -12,7 +13,8 @@ let database: Database;
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'loam-store-'));
   const secretBox = createSecretBox({ key: new Uint8Array(32).fill(7) });
-  database = new Database({ file: path.join(folder, 'loam.db'), secretBox, now: () => 0, busyWaitMs: 1_000 });
+  const engine = createSqliteEngine(path.join(folder, 'loam.db'), 1_000);
+  database = new Database({ engine, secretBox, now: () => 0 });
   await database.write((db) => sql`create table words (word text primary key)`.execute(db));
 });
 

@@ -12,6 +12,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
+import type { SqlEngine } from './sql-engine.ts';
 
 // One connection a process; its mutex makes the transactions of one process follow each other.
 // A transaction begins IMMEDIATE: a deferred one that turns into a writer fails with SQLITE_BUSY at once, whatever the timeout says.
@@ -21,7 +22,7 @@ const maxStatements = 500;
 const busyCode = 5;
 
 /** SQLite's primary result code of an error, undefined when the error is not SQLite's. */
-export function sqliteCode(error: unknown): number | undefined {
+function sqliteCode(error: unknown): number | undefined {
   const isOurs = error instanceof Error && 'errcode' in error && typeof error.errcode === 'number';
   return isOurs ? (error.errcode as number) & 0xff : undefined;
 }
@@ -151,8 +152,22 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   }
 }
 
+/** BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB: the database, not the query, is at fault. */
+const unavailableCodes = new Set([5, 6, 7, 8, 10, 11, 13, 14, 26]);
+
+/** Also when the folder of a database file cannot be made. */
+function isUnavailable(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === undefined ? error instanceof Error && 'syscall' in error : unavailableCodes.has(code);
+}
+
 /** `waitMs`: how long a statement waits for writers of other processes. */
-export function createNodeSqliteDialect(file: string, waitMs: number): Dialect {
+export function createSqliteEngine(file: string, waitMs: number): SqlEngine {
+  // Statements repeat themselves while the file is busy: nothing is left to be repeated as a whole.
+  return { dialect: createDialect(file, waitMs), hasOneConnection: true, isUnavailable, repeat: (work) => work() };
+}
+
+function createDialect(file: string, waitMs: number): Dialect {
   return {
     createAdapter: () => new TransactionalSqliteAdapter(),
     createQueryCompiler: () => new SqliteQueryCompiler(),

@@ -3,7 +3,9 @@ import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { describePostgres } from '../../adapters/store/postgres-dialect.ts';
 import type { Config } from '../../config.ts';
+import { Secret } from '../../ports/secret.ts';
 import { describe, missing, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
 
@@ -39,8 +41,9 @@ export async function checkFreeSpace({ dataDir }: Config): Promise<Check> {
 }
 
 /** Reads only: a doctor that migrates is no doctor. */
-export async function checkDatabase({ dataDir }: Config): Promise<Check> {
+export async function checkDatabase({ dataDir, database: { readUrl } }: Config): Promise<Check> {
   const name = 'database';
+  if (readUrl !== undefined) return checkServer(name, new Secret(readUrl()));
   const file = path.join(dataDir, 'loam.db');
   const size = await sizeOf(file);
   if (size === undefined || size === 0) return ok(name, 'not there yet: the first start makes it');
@@ -54,9 +57,22 @@ export async function checkDatabase({ dataDir }: Config): Promise<Check> {
   }
 }
 
-export async function checkKey({ keyFile, dataDir }: Config): Promise<Check> {
+async function checkServer(name: string, url: Secret): Promise<Check> {
+  try {
+    const { version, tables } = await describePostgres(url);
+    return ok(name, `PostgreSQL ${version} answers (${String(tables)} tables)`);
+  } catch (error) {
+    return missing(name, describe(error), 'start the server, or correct LOAM_DATABASE_URL');
+  }
+}
+
+export async function checkKey({ keyFile, dataDir, database }: Config): Promise<Check> {
   const name = 'key';
   const found = await stat(keyFile).catch(() => undefined);
+  if (found === undefined && database.readUrl !== undefined) {
+    const remedy = 'put the key of the other hosts there; on the first host the start makes it';
+    return warning(name, `${keyFile} is not there`, remedy);
+  }
   if (found === undefined) {
     const isFirstStart = (await sizeOf(path.join(dataDir, 'loam.db'))) === undefined;
     if (isFirstStart) return ok(name, 'not there yet: the first start makes it');

@@ -1,11 +1,12 @@
-// A process of its own that uses the store, for tests of several at once: node store-process.ts <file> <command> <name> <count>
+// A process of its own that uses the store, for tests of several at once: node store-process.ts <file or URL> <command> <name> <count>
 import process from 'node:process';
 import { createSecretBox } from '../../../src/adapters/secret/secret-box.ts';
 import { createStore } from '../../../src/adapters/store/store.ts';
+import { Secret } from '../../../src/ports/secret.ts';
 import type { Store } from '../../../src/ports/store.ts';
 import { makeDelivery, makePush, makeSha, runId, task } from './store-builders.ts';
 
-const [, , file = '', command = '', name = '', count = '1'] = process.argv;
+const [, , place = '', command = '', name = '', count = '1'] = process.argv;
 
 function say(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
@@ -32,7 +33,7 @@ async function work(store: Store): Promise<void> {
 }
 
 const store = await createStore({
-  file,
+  ...(place.startsWith('postgresql:') ? { url: new Secret(place) } : { file: place }),
   secretBox: createSecretBox({ key: new Uint8Array(32).fill(7) }),
   pickFrontPort: () => Promise.resolve(7_800),
 });

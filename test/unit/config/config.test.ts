@@ -36,6 +36,7 @@ describe('readConfig', () => {
       api: { port: 7700 },
       front: { firstPort: 7800 },
       temporal: { address: undefined, namespace: 'loam', program: undefined, port: 7233, uiPort: 8233 },
+      database: { readUrl: undefined },
       client: { url: undefined, readToken: undefined },
     });
     expect(config.jobs.capacity).toBeGreaterThanOrEqual(2);
@@ -74,6 +75,7 @@ describe('readConfig', () => {
       LOAM_JOBS_CAPACITY: '0',
       LOAM_LOG_LEVEL: 'loud',
       LOAM_URL: 'ftp://secret-host',
+      LOAM_DATABASE_URL: 'mysql://loam:secret@host/loam',
       LOAM_TOKEN: 'secret with spaces',
       LOAM_API_PROT: '1',
     };
@@ -99,6 +101,15 @@ describe('readConfig', () => {
     expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('abc');
     expect(problemsOf({ LOAM_TOKEN_FILE: 'token', LOAM_TOKEN: 'x' })).toEqual(['LOAM_TOKEN_FILE']);
     expect(problemsOf({ LOAM_TOKEN_FILE: 'missing' })).toEqual(['LOAM_TOKEN_FILE']);
+  });
+
+  it('shows the password of the database nowhere', () => {
+    const url = 'postgresql://loam:hunter2@db.invalid/loam';
+
+    const config = readConfig({ LOAM_DATABASE_URL: url }, folder);
+
+    expect(config.database.readUrl?.()).toBe(url);
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('hunter2');
   });
 
   it('describes every variable', () => {

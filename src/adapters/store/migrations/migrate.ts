@@ -11,9 +11,15 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-trust-credentials': { up: addTrustCredentials },
 };
 
-/** Brings the tables up to date, all or nothing. The transaction holds the write lock: of several processes that start at once, one migrates and the rest wait. */
+/**
+ * Brings the tables up to date, all or nothing. The transaction holds the write lock of SQLite, an advisory lock of PostgreSQL: of several processes that start at
+ * once, one migrates and the rest wait.
+ */
 export async function migrate<T>(db: Kysely<T>): Promise<void> {
   await db.transaction().execute(async (transaction) => {
+    // Before the migrator looks for its own tables: two that make them at once collide on PostgreSQL.
+    const lock = { lockTable: 'kysely_migration_lock', lockRowId: 'migration_lock' };
+    await transaction.getExecutor().adapter.acquireMigrationLock(transaction, lock);
     const provider = { getMigrations: () => Promise.resolve({ ...migrations }) };
     const { error } = await new Migrator({ db: transaction, provider }).migrateToLatest();
     if (error !== undefined) throw error instanceof Error ? error : new Error('a migration failed', { cause: error });

@@ -1,9 +1,19 @@
-import { type CreateTableBuilder, type Kysely, sql } from 'kysely';
+import { type CreateTableBuilder, type Kysely, type RawBuilder, sql, SqliteAdapter } from 'kysely';
 
-/**
- * Column types by what they hold, the only place where the databases differ: STRICT tables of SQLite refuse the wrong type in a column, and the name `bigint`.
- */
-const types = { text: 'text', number: 'integer' } as const;
+interface ColumnTypes {
+  readonly text: 'text' | RawBuilder<unknown>;
+  readonly number: 'integer' | 'bigint';
+}
+
+/** STRICT tables refuse the wrong type in a column, and the name `bigint`; their integers have 64 bits. */
+const sqliteTypes: ColumnTypes = { text: 'text', number: 'integer' };
+/** Text is compared by its bytes, as SQLite does, whatever the language of the server. */
+const postgresTypes: ColumnTypes = { text: sql`text collate "C"`, number: 'bigint' };
+
+/** The only place of the tables where the databases differ. */
+function isSqlite(db: Kysely<unknown>): boolean {
+  return db.getExecutor().adapter instanceof SqliteAdapter;
+}
 
 type Columns = Readonly<Record<string, 'text' | 'text?' | 'number' | 'number?'>>;
 
@@ -21,6 +31,7 @@ export async function createTable(
   columns: Columns,
   options: TableOptions,
 ): Promise<void> {
+  const types = isSqlite(db) ? sqliteTypes : postgresTypes;
   let table: CreateTableBuilder<string, string> = db.schema.createTable(name);
   for (const [column, type] of Object.entries(columns)) {
     const isNullable = type.endsWith('?');
@@ -34,5 +45,5 @@ export async function createTable(
   if (options.ofRun === true) {
     table = table.addForeignKeyConstraint(`${name}_run`, ['run'], 'runs', ['id'], (key) => key.onUpdate('cascade'));
   }
-  await table.modifyEnd(sql`strict`).execute();
+  await (isSqlite(db) ? table.modifyEnd(sql`strict`) : table).execute();
 }
