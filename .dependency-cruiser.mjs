@@ -7,6 +7,8 @@ const own = '^(src|activities|workflows|test|scripts)/';
 // The rooms below src/adapters, each with the packages that it may use.
 const adapters = {
   'executor/process': [],
+  engine: ['dockerode'],
+  'image/docker': ['@balena/dockerignore', 'dockerfile-ast', 'dockerode', 'protobufjs', 'tar-stream', 'zod'],
   'target/process': ['httpxy', 'zod'],
   'trust/exec': ['zod'],
   'trust/static': ['zod'],
@@ -18,6 +20,11 @@ const adapters = {
   temporal: ['@temporalio/client', '@temporalio/common', '@temporalio/worker', '@temporalio/proto', '@grpc/grpc-js'],
   secret: [],
 };
+
+/** ADR 0009: the client of the container engine is shared by those that talk to it, and is no adapter of a port itself. */
+function neutral(name) {
+  return name.endsWith('/docker') ? ['^src/adapters/engine/'] : [];
+}
 
 /** Everything that is not listed is a violation; Node's own modules only with `node`. */
 function room(name, path, paths, { packages = [], node = false, pathNot } = {}) {
@@ -61,10 +68,15 @@ export default {
     room('core-plan', '^src/core/plan/', [core], { packages: ['zod', 'js-yaml'] }),
     room('ports', ports, [core, ports]),
     ...Object.entries(adapters).map(([name, packages]) =>
-      room(`adapter-${name.replace('/', '-')}`, `^src/adapters/${name}/`, [core, ports, `^src/adapters/${name}/`], {
-        packages,
-        node: true,
-      }),
+      room(
+        `adapter-${name.replace('/', '-')}`,
+        `^src/adapters/${name}/`,
+        [core, ports, `^src/adapters/${name}/`, ...neutral(name)],
+        {
+          packages,
+          node: true,
+        },
+      ),
     ),
     {
       name: 'adapter-unlisted',

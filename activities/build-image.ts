@@ -4,6 +4,7 @@ import type { BuildImageTask } from '../src/core/graph/graph.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
 import { attemptKey, succeeded } from './attempt.ts';
 import type { AttemptEnd } from './attempt.ts';
+import { buildFromDockerfile } from './build-dockerfile.ts';
 import type { Room } from './dependencies.ts';
 import { runJob } from './job.ts';
 import type { TaskInput } from './types.ts';
@@ -18,6 +19,8 @@ const pack = [
 ].join(' ');
 
 export function buildImage(room: Room, input: TaskInput<BuildImageTask>): Promise<TaskOutcome> {
+  const { image } = input.task;
+  if (image !== undefined) return buildFromDockerfile(room, { ...input, image });
   return runJob(room, input, {
     cmd: buildScript(input.task.cmd),
     onSuccess: (_, signal) => store(room, input, signal),

@@ -1,6 +1,7 @@
 import type { BlobStore } from '../src/ports/blob-store.ts';
 import type { Executor } from '../src/ports/executor.ts';
 import type { Git } from '../src/ports/git.ts';
+import type { ImageBuilder } from '../src/ports/image-builder.ts';
 import type { LogStore } from '../src/ports/log-store.ts';
 import type { Logger } from '../src/ports/logger.ts';
 import type { RunEngine } from '../src/ports/run-engine.ts';
@@ -20,6 +21,7 @@ export interface ActivityDependencies {
   readonly executor: Executor;
   readonly target: Target;
   readonly trustProviders: readonly TrustProvider[];
+  readonly images: ImageBuilder;
   readonly engine: RunEngine;
   readonly logger: Logger;
   /** Names the machine (not the process): sandboxes that an earlier worker of this host left are found again. */

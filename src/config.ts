@@ -95,6 +95,19 @@ export const variables = z.strictObject({
     'found on PATH or fetched',
     'The bubblewrap program (bwrap, 0.11 or newer) that makes the sandboxes of jobs.',
   ),
+  LOAM_DOCKER_SOCKET: documented(
+    z.string().regex(/^\//, 'must be the absolute path of a unix socket').default('/var/run/docker.sock'),
+    '/var/run/docker.sock',
+    'Unix socket of the container engine that builds images. An engine that does not answer fails nothing but its tasks, which are tried again.',
+  ),
+  LOAM_REGISTRY: documented(
+    z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?(\/[a-z0-9._-]+)*$/, 'must be host[:port][/path] in lower case')
+      .optional(),
+    'images stay on the engine',
+    'Registry that built images are pushed to, as <registry>/<application>; without authentication.',
+  ),
   LOAM_KEY_FILE: documented(
     z.string().optional(),
     'key in the data folder',
@@ -161,6 +174,7 @@ export interface Config {
   };
   readonly heads: { readonly everyMs: number };
   readonly front: { readonly firstPort: number };
+  readonly docker: { readonly socket: string; readonly registry: string | undefined };
   readonly jobs: { readonly capacity: number; readonly bwrap: string | undefined };
   readonly temporal: {
     readonly address: string | undefined;
@@ -235,6 +249,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     },
     heads: { everyMs: values.LOAM_HEADS_SECONDS * 1_000 },
     front: { firstPort: values.LOAM_FRONT_PORT_FIRST },
+    docker: { socket: values.LOAM_DOCKER_SOCKET, registry: values.LOAM_REGISTRY },
     jobs: { capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()), bwrap: values.LOAM_BWRAP_BIN },
     temporal: {
       address: values.LOAM_TEMPORAL_ADDRESS,

@@ -4,9 +4,11 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { ActivityDependencies } from '../../activities/dependencies.ts';
 import { createFolderBlobStore } from '../adapters/blob/folder/folder-blob-store.ts';
+import { openEngine } from '../adapters/engine/engine.ts';
 import { createProcessExecutor } from '../adapters/executor/process/process-executor.ts';
 import { createGit } from '../adapters/git/git.ts';
 import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
+import { createDockerImageBuilder } from '../adapters/image/docker/image-builder.ts';
 import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
 import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
@@ -139,6 +141,11 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       git,
       executor: await openExecutor(config, logger),
       target: await openTarget(config, config.jobs.bwrap, logger),
+      images: createDockerImageBuilder({
+        engine: openEngine(config.docker.socket),
+        registry: config.docker.registry,
+        logger,
+      }),
       trustProviders: [createExecTrustProvider({ logger, searchPath: config.searchPath }), createStaticTrustProvider()],
       engine,
       logger,

@@ -23,6 +23,7 @@ import type { Store } from '../../src/ports/store.ts';
 import { openGitPlace, serveGit } from '../integration/contracts/git-builders.ts';
 import type { GitPlace } from '../integration/contracts/git-builders.ts';
 import { FakeExecutor } from './fake-executor.ts';
+import { FakeImageBuilder } from './fake-image-builder.ts';
 import { FakeTarget } from './fake-target.ts';
 import { FakeTrustProvider } from './fake-trust-provider.ts';
 
@@ -36,6 +37,7 @@ export interface ActivityRoom {
   /** What was pushed, oldest first. */
   readonly commits: Sha[];
   readonly executor: FakeExecutor;
+  readonly images: FakeImageBuilder;
   readonly target: FakeTarget;
   readonly trustProvider: FakeTrustProvider;
   readonly dependencies: ActivityDependencies;
@@ -61,7 +63,7 @@ export async function makeActivityRoom(options: { readonly isLocal?: boolean } =
   const engine = createRunEngine({ address: '127.0.0.1:1', namespace: 'loam' });
   const executor = new FakeExecutor();
   const trustProvider = new FakeTrustProvider();
-  const fakes = { executor, target: new FakeTarget() };
+  const fakes = { executor, images: new FakeImageBuilder(), target: new FakeTarget() };
   const workerLog: string[] = [];
   const log = (fields: object, message: string) => void workerLog.push(JSON.stringify({ ...fields, message }));
   const dependencies: ActivityDependencies = {

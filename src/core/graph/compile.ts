@@ -8,6 +8,8 @@ import type { Draft } from './draft.ts';
 import { findCovers } from './gates.ts';
 import type { CompiledGraph, CompiledTask } from './graph.ts';
 import { jsonPointer } from './json-pointer.ts';
+import { findImages } from './images.ts';
+import type { Images } from './images.ts';
 import { findLocks } from './locks.ts';
 import { sortByNeeds } from './order.ts';
 import type { Cycle } from './order.ts';
@@ -31,9 +33,12 @@ function join(
   tasks: readonly CompiledTask[],
   readers: ReadonlyMap<TaskName, Iterable<TaskName>>,
   covers: ReadonlyMap<TaskName, Iterable<TaskName>>,
+  images: Images['settings'],
 ): readonly CompiledTask[] {
   return tasks.map((task): CompiledTask => {
     if (task.type === 'deploy_stack') return { ...task, readers: [...(readers.get(task.name) ?? [])] };
+    const image = images.get(task.name);
+    if (task.type === 'build_image' && image !== undefined) return { ...task, image };
     if (task.type === 'approval') return { ...task, covers: [...(covers.get(task.name) ?? [])] };
     return task;
   });
@@ -50,9 +55,14 @@ export function compileGraph(draft: Draft): Compilation {
   const scope = makeScope(draft, tasks, new Ancestry(ordered));
   const locks = findLocks(scope);
   const gates = findCovers(scope);
-  problems.push(...locks.problems, ...gates.problems, ...checkDeploys(scope));
+  const images = findImages(scope);
+  problems.push(...locks.problems, ...gates.problems, ...images.problems, ...checkDeploys(scope));
   return {
-    graph: { version: 1, onFailure: draft.onFailure, tasks: join(ordered, locks.readers, gates.covers) },
+    graph: {
+      version: 1,
+      onFailure: draft.onFailure,
+      tasks: join(ordered, locks.readers, gates.covers, images.settings),
+    },
     problems,
   };
 }

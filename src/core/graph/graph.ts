@@ -55,6 +55,17 @@ export interface BuildImageTask extends TaskBase {
   readonly cmd: string | undefined;
   readonly env: Readonly<Record<string, Value>>;
   readonly network: Network;
+  /** Set when what is built is an image; absent: an archive. */
+  readonly image?: ImageSettings;
+}
+
+export interface ImageSettings {
+  /** Path in the tree. */
+  readonly dockerfile: string;
+  /** Stage to build; undefined: the last one. */
+  readonly target: string | undefined;
+  /** Build arguments. They stand in the image for everybody to read, so none is a secret (I7). */
+  readonly args: Readonly<Record<string, Value>>;
 }
 
 export interface GenerateTemplateTask extends TaskBase {

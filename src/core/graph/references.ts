@@ -9,7 +9,7 @@ import { quote, suggestName } from './nearest-name.ts';
 /** Outputs by type of task; `''` is the main one. */
 export const outputKeys: Readonly<Record<TaskType, readonly string[]>> = {
   repo_job: [],
-  build_image: ['', 'digest'],
+  build_image: ['', 'digest', 'reference'],
   generate_template: [''],
   deploy_stack: ['url', 'release'],
   approval: [],

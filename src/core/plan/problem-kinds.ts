@@ -7,6 +7,8 @@ import type { Problem } from '../errors.ts';
 export const problemKinds = {
   'application-missing': ['error', 'The task does not say which application it means'],
   'application-unknown': ['error', 'The plan has no such application'],
+  'build-env-unused': ['warning', 'Variables do not reach the steps of an image'],
+  'build-key-unfit': ['error', 'The key does not fit what is built'],
   'build-mixed': ['error', 'One build would have to make an archive and an image'],
   cycle: ['error', 'Tasks wait for each other in a circle'],
   'environment-unknown': ['error', 'The plan has no such environment'],

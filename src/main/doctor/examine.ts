@@ -21,7 +21,7 @@ export async function examine(config: Config): Promise<readonly Check[]> {
     ...(await Promise.all([
       checkSlirp(config),
       checkUserNamespaces(),
-      checkDocker(),
+      checkDocker(config),
       checkDataFolder(config),
       checkFreeSpace(config),
       checkDatabase(config),

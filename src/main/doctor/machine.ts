@@ -14,7 +14,6 @@ const Package = z.object({ engines: z.object({ node: z.string() }) });
 const EngineVersion = z.object({ Version: z.string() });
 
 const packageFile = path.resolve(import.meta.dirname, '../../../package.json');
-const dockerSocket = '/var/run/docker.sock';
 const timeoutMs = 10_000;
 const engineTimeoutMs = 3_000;
 /** Protocol allow-lists for every transport (`protocol.allow`) are older; this one is what the distributions that carry Node 24 have. */
@@ -98,24 +97,22 @@ export async function checkUserNamespaces(): Promise<Check> {
 }
 
 /** Only information: nothing uses the engine yet. */
-export async function checkDocker(): Promise<Check> {
-  const version = await readEngineVersion();
-  const found = version === undefined ? `no engine answers on ${dockerSocket}` : `engine ${version} on ${dockerSocket}`;
-  return ok('docker', `${found} (not used yet)`);
+/** Without one Loam works; what asks for images waits for it. */
+export async function checkDocker({ docker: { socket } }: Config): Promise<Check> {
+  const version = await readEngineVersion(socket);
+  if (version !== undefined) return ok('docker', `engine ${version} on ${socket}`);
+  return ok('docker', `no engine answers on ${socket}: no images are built (LOAM_DOCKER_SOCKET names another socket)`);
 }
 
-async function readEngineVersion(): Promise<string | undefined> {
+async function readEngineVersion(socketPath: string): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  const call = request(
-    { socketPath: dockerSocket, path: '/version', signal: AbortSignal.timeout(engineTimeoutMs) },
-    (response) => {
-      let text = '';
-      response
-        .setEncoding('utf8')
-        .on('data', (chunk: string) => (text = (text + chunk).slice(0, 65_536)))
-        .on('close', () => resolve(text));
-    },
-  );
+  const call = request({ socketPath, path: '/version', signal: AbortSignal.timeout(engineTimeoutMs) }, (response) => {
+    let text = '';
+    response
+      .setEncoding('utf8')
+      .on('data', (chunk: string) => (text = (text + chunk).slice(0, 65_536)))
+      .on('close', () => resolve(text));
+  });
   call.on('error', () => resolve('')).end();
   return EngineVersion.safeParse(safeJson(await promise)).data?.Version;
 }

@@ -25,6 +25,7 @@ import { Secret } from '../../../src/ports/secret.ts';
 import type { Store } from '../../../src/ports/store.ts';
 import { call, findTask, makeEnvironment, thingy, waitFor } from '../../support/activity-room.ts';
 import type { Ready } from '../../support/activity-room.ts';
+import { FakeImageBuilder } from '../../support/fake-image-builder.ts';
 import { FakeTrustProvider } from '../../support/fake-trust-provider.ts';
 import { findBubblewrap } from '../contracts/process-target-subject.ts';
 
@@ -74,6 +75,7 @@ beforeAll(async () => {
     git: createGit({ mirrorsFolder: path.join(data, 'mirrors'), logger }),
     executor,
     target,
+    images: new FakeImageBuilder(),
     trustProviders: [new FakeTrustProvider()],
     engine,
     logger,

@@ -33,6 +33,9 @@ const violating: readonly Case[] = [
   ['src/ports/to-adapter.ts', type('../adapters/store/b.ts'), ['ports']],
   ['src/ports/to-temporal.ts', value('@temporalio/client'), ['ports']],
   ['src/adapters/executor/process/to-other.ts', value('../../git/b.ts'), ['adapter-executor-process']],
+  ['src/adapters/engine/to-image.ts', value('../image/docker/b.ts'), ['adapter-engine']],
+  ['src/adapters/image/docker/to-other.ts', value('../../git/b.ts'), ['adapter-image-docker']],
+  ['src/adapters/executor/process/to-engine.ts', value('../../engine/b.ts'), ['adapter-executor-process']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
@@ -81,6 +84,7 @@ const violating: readonly Case[] = [
 const lawful: readonly Case[] = [
   ['src/core/plan/ok.ts', `${value('js-yaml')}export { x } from 'zod';\n`, []],
   ['src/adapters/temporal/ok.ts', `${value('@temporalio/client')}export { x } from 'node:fs';\n`, []],
+  ['src/adapters/image/docker/ok.ts', `${value('../../engine/b.ts')}export { x } from 'dockerode';\n`, []],
   ['src/adapters/store/ok.ts', `${value('kysely')}export type { x } from '../../ports/b.ts';\n`, []],
   ['workflows/ok.ts', `${type('../activities/types.ts')}export { x } from '../src/core/scheduler/b.ts';\n`, []],
   ['workflows/ok-temporal.ts', `${value('@temporalio/workflow')}export { x } from '../src/core/errors.ts';\n`, []],
@@ -98,6 +102,7 @@ const packages = [
   '@temporalio/workflow',
   '@temporalio/activity',
   'commander',
+  'dockerode',
   'express',
   'js-yaml',
   'kysely',
@@ -105,9 +110,10 @@ const packages = [
 ];
 const leaves = [
   ...['core/model', 'core/plan', 'core/scheduler', 'ports', 'api', 'main'].map((room) => `src/${room}/b.ts`),
-  ...['blob/folder', 'carrier-pigeon', 'executor/process', 'git', 'log/folder', 'store', 'temporal'].map(
+  ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'image/docker'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
+  ...['log/folder', 'store', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
   ...['src/core/errors.ts', 'activities/b.ts', 'workflows/messages.ts', 'workflows/run.ts'],
   'test/support/b.ts',
 ];

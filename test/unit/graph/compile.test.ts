@@ -200,4 +200,36 @@ workflow:
 
     expect(errors.map(({ code }) => code)).toEqual(['value-invalid', 'value-invalid', 'task-unknown']);
   });
+
+  it('builds an image where one is deployed, with the usual Dockerfile unless the plan says otherwise (I5)', () => {
+    const plan = (keys: string, compute: string) => `version: 1
+applications: {thingy: {start: run}}
+environments: {staging: {compute: ${compute}}}
+workflow:
+  facts: {type: repo_job, cmd: x}
+  deployed: {type: build_image${keys}}
+  alone: {type: build_image, target: app, args: {A: {get_output: deployed}}}
+  plain: {type: build_image}
+  template: {type: generate_template, image: {get_output: deployed}}
+  staging: {type: deploy_stack, environment: staging, template: {get_output: template}}
+`;
+    const imagesOf = (text: string) =>
+      Object.fromEntries(
+        (checkPlan(text).compiled?.graph.tasks ?? []).flatMap((task) =>
+          task.type === 'build_image' ? [[task.name, task.image]] : [],
+        ),
+      );
+    const usual = { dockerfile: 'Dockerfile', target: undefined, args: {} };
+    const alone = { ...usual, target: 'app', args: { A: { output: { task: 'deployed', key: '' } } } };
+
+    expect(imagesOf(plan('', 'docker'))).toEqual({ deployed: usual, alone, plain: undefined });
+    expect(imagesOf(plan(', dockerfile: a/b', 'docker'))).toMatchObject({ deployed: { dockerfile: 'a/b' } });
+    expect(imagesOf(plan('', 'process'))).toEqual({ deployed: undefined, alone, plain: undefined });
+  });
+
+  it('leaves it open what a build makes for an environment that does not exist', () => {
+    const { codes } = check(deploy('there', 'nowhere', ''));
+
+    expect(codes).toEqual(['environment-unknown']);
+  });
 });

@@ -1,6 +1,8 @@
 import { head, apps, path, job, withPath, manyTasks } from './problem-cases.ts';
 import type { ProblemCase } from './problem-cases.ts';
 
+const onSwarm = path.replace('environment: staging', 'environment: swarm');
+
 export const graphCases: readonly ProblemCase[] = [
   {
     code: 'application-unknown',
@@ -91,6 +93,24 @@ export const graphCases: readonly ProblemCase[] = [
     text: `${head}${apps.replace('start', 'health').replace('run', '/')}workflow:\n${path}`,
     at: '2:16',
     remedy: '`start:`',
+  },
+  {
+    code: 'build-key-unfit',
+    text: `${head}${apps}workflow:\n${onSwarm.replace('build_image', 'build_image, cmd: make')}`,
+    at: '5:35',
+    remedy: 'RUN step',
+  },
+  {
+    code: 'build-key-unfit',
+    text: `${head}${apps}workflow:\n${path.replace('build_image', 'build_image, target: app')}`,
+    at: '5:3',
+    remedy: 'compute: docker',
+  },
+  {
+    code: 'build-env-unused',
+    text: `${head}${apps}workflow:\n${onSwarm.replace('build_image', 'build_image, env: {A: b}')}`,
+    at: '5:3',
+    remedy: '`args`',
   },
   {
     code: 'build-mixed',

@@ -1,7 +1,16 @@
 import { head, job, manyTasks } from './problem-cases.ts';
 import type { ProblemCase } from './problem-cases.ts';
 
+function build(keys: string): string {
+  return `${head}applications: {thingy: {}}\nworkflow: {b: {type: build_image, ${keys}}}`;
+}
+
 export const schemaCases: readonly ProblemCase[] = [
+  { code: 'value-invalid', text: build('args: {A: {secret: key}}'), at: '3:45', remedy: 'never a secret' },
+  { code: 'value-invalid', text: build('dockerfile: ../Dockerfile'), at: '3:47', remedy: 'inside the tree' },
+  { code: 'value-invalid', text: build('dockerfile: a/../../Dockerfile'), at: '3:47', remedy: 'inside the tree' },
+  { code: 'value-invalid', text: build('dockerfile: /etc/passwd'), at: '3:47', remedy: 'inside the tree' },
+  { code: 'value-invalid', text: build('target: "a b"'), at: '3:43', remedy: 'stage' },
   { code: 'value-invalid', text: '- a\n- b\n', at: '1:1', remedy: 'docs/plan.md' },
   { code: 'name-invalid', text: job(`${'a'.repeat(101)}: 1`), at: '2:45', remedy: 'shorter' },
   { code: 'version-absent', text: 'workflow: {a: {type: repo_job, cmd: x}}', at: '1:1', remedy: 'version: 1' },

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { DraftOutput, DraftTask } from '../../graph/draft.ts';
-import type { CompiledTask, Network, Rerun, Value } from '../../graph/graph.ts';
+import type { CompiledTask, ImageSettings, Network, Rerun, Value } from '../../graph/graph.ts';
 import { taskTypes } from '../../graph/graph.ts';
+import { usualDockerfile } from '../../graph/images.ts';
 import { jsonPointer } from '../../graph/json-pointer.ts';
 import { quote, suggestName } from '../../graph/nearest-name.ts';
 import { isTaskName } from '../../model/ids.ts';
@@ -151,10 +152,30 @@ function readBuild(context: TaskContext, common: Common, written: WrittenOf<'bui
   const cmd = written.cmd === undefined ? undefined : readCommand(context, name, written.cmd);
   const env = readEnv(context, name, written.env);
   if (application === undefined) return undefined;
-  return { ...common, type: 'build_image', application, cmd, env, network: readNetwork(context, written.network) };
+  const network = readNetwork(context, written.network);
+  return {
+    ...common,
+    type: 'build_image',
+    application,
+    cmd,
+    env,
+    network,
+    ...readImageSettings(context, name, written),
+  };
 }
 
-function readImage(written: WrittenOf<'generate_template'>['image']): Value | undefined {
+/** Only when the plan says something of them: whether an image is built at all, the deploys decide. */
+function readImageSettings(
+  context: TaskContext,
+  name: TaskName,
+  { dockerfile, target, args }: WrittenOf<'build_image'>,
+): { readonly image?: ImageSettings } {
+  if (dockerfile === undefined && target === undefined && args === undefined) return {};
+  const values = context.reader.values(['workflow', name, 'args'], args);
+  return { image: { dockerfile: dockerfile ?? usualDockerfile, target, args: values } };
+}
+
+function readTemplateImage(written: WrittenOf<'generate_template'>['image']): Value | undefined {
   if (written === undefined) return undefined;
   return typeof written === 'string' ? { literal: written } : { output: toOutput(written.get_output) };
 }
@@ -167,7 +188,7 @@ function readTemplate(
   const application = readApplicationName(context, common.name, written.application);
   if (application === undefined) return undefined;
   const environment = written.environment as EnvironmentName | undefined;
-  return { ...common, type: 'generate_template', application, environment, image: readImage(written.image) };
+  return { ...common, type: 'generate_template', application, environment, image: readTemplateImage(written.image) };
 }
 
 function readByType(context: TaskContext, common: Common, written: Written): CompiledTask | undefined {
@@ -193,13 +214,19 @@ function readByType(context: TaskContext, common: Common, written: Written): Com
   }
 }
 
+function findVariables(path: readonly string[], values: Readonly<Record<string, Value>>): readonly DraftOutput[] {
+  return Object.entries(values).flatMap(([key, value]) => outputOf(value, jsonPointer([...path, key]), 'variable'));
+}
+
 function findOutputs(path: readonly string[], task: CompiledTask): readonly DraftOutput[] {
   switch (task.type) {
     case 'repo_job':
+      return findVariables([...path, 'env'], task.env);
     case 'build_image':
-      return Object.entries(task.env).flatMap(([key, value]) =>
-        outputOf(value, jsonPointer([...path, 'env', key]), 'variable'),
-      );
+      return [
+        ...findVariables([...path, 'env'], task.env),
+        ...findVariables([...path, 'args'], task.image?.args ?? {}),
+      ];
     case 'generate_template':
       return outputOf(task.image, jsonPointer([...path, 'image']), 'image');
     case 'deploy_stack':

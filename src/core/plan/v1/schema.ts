@@ -27,6 +27,8 @@ const durationError = 'a duration such as 90s, 15m, 2h or 7d, or whole seconds a
 const valueError = `a text (at most ${limits.valueLength} characters), {get_output: task.key} or {secret: name}`;
 const settingError = `a text (at most ${limits.valueLength} characters) or {secret: name}`;
 const longValue = `a text of at most ${limits.valueLength} characters`;
+const argumentError = `a text (at most ${limits.valueLength} characters) or {get_output: task.key}; never a secret`;
+const pathError = 'a path inside the tree, such as docker/Dockerfile';
 const outputError = 'an output such as {get_output: build.digest}';
 const retryError = 'the number of further attempts, 0 to 10, or {attempts: 2, delay: 10s}';
 
@@ -84,6 +86,10 @@ const env = z
 const network = z
   .enum(['none', 'egress'], { error: '`none` or `egress`' })
   .describe('none: no network at all. egress: the internet, but nothing of Loam.');
+
+const args = z
+  .record(variableName, z.union([scalar, output], { error: argumentError }), { error: 'arguments by name' })
+  .describe('Build arguments: texts and outputs of tasks. Everybody who has the image can read them.');
 
 export const application = z.strictObject(
   {
@@ -152,7 +158,14 @@ export const tasks = {
   build_image: z.strictObject({
     type: z.literal('build_image'),
     application: z.optional(deployName),
-    cmd: z.optional(command).describe('A script that runs in the tree before it is archived.'),
+    cmd: z.optional(command).describe('A script that runs in the tree before it is archived; not for an image.'),
+    dockerfile: z
+      .optional(text(pathError, /^(?!\/)(?!(.*\/)?\.\.?(\/|$))[^\s\\]+(?<!\/)$/, 200))
+      .describe('How the image is built. Default Dockerfile.'),
+    target: z
+      .optional(text('the name of a stage of the Dockerfile', /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 100))
+      .describe('Stage to build. Default: the last one.'),
+    args: z.optional(args),
     env: z.optional(env),
     network: z.optional(network),
     ...common,
