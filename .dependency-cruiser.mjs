@@ -9,7 +9,8 @@ const adapters = {
   'executor/process': [],
   engine: ['dockerode'],
   'image/docker': ['@balena/dockerignore', 'dockerfile-ast', 'dockerode', 'protobufjs', 'tar-stream', 'zod'],
-  'target/process': ['httpxy', 'zod'],
+  front: ['httpxy', 'zod'],
+  'target/process': ['zod'],
   'trust/exec': ['zod'],
   'trust/static': ['zod'],
   git: [],
@@ -21,9 +22,12 @@ const adapters = {
   secret: [],
 };
 
-/** ADR 0009: the client of the container engine is shared by those that talk to it, and is no adapter of a port itself. */
+/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), and the front of all targets (ADR 0011). */
 function neutral(name) {
-  return name.endsWith('/docker') ? ['^src/adapters/engine/'] : [];
+  return [
+    ...(name.endsWith('/docker') ? ['^src/adapters/engine/'] : []),
+    ...(name.startsWith('target/') ? ['^src/adapters/front/'] : []),
+  ];
 }
 
 /** Everything that is not listed is a violation; Node's own modules only with `node`. */

@@ -1,8 +1,8 @@
-import { runFront } from '../adapters/target/process/front/run-front.ts';
+import { runFront } from '../adapters/front/run-front.ts';
 import { untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
 
-// node src/main/front.ts <data folder>: started detached by the target `process`; outlives worker and supervisor.
+// node src/main/front.ts <data folder>: started detached by a target; outlives worker and supervisor.
 const [data] = process.argv.slice(2);
 const logger = createLogger('front', 'info');
 if (data === undefined) throw new Error('front.ts needs the absolute path of the data folder');

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { askFront } from '../../src/adapters/target/process/front/front-client.ts';
+import { askFront } from '../../src/adapters/front/front-client.ts';
 import { answerWith, openFrontBench } from './contracts/front-bench.ts';
 import type { FrontBench } from './contracts/front-bench.ts';
 import { ask, makeWorkshop } from './contracts/target-builders.ts';

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { askFront } from '../../src/adapters/target/process/front/front-client.ts';
-import { writeJson } from '../../src/adapters/target/process/json-file.ts';
-import { routeFile, routesFolder } from '../../src/adapters/target/process/layout.ts';
+import { askFront } from '../../src/adapters/front/front-client.ts';
+import { writeJson } from '../../src/adapters/front/json-file.ts';
+import { routeFile, routesFolder } from '../../src/adapters/front/layout.ts';
 import { answerWith, isListening, openFrontBench } from './contracts/front-bench.ts';
 import type { FrontBench } from './contracts/front-bench.ts';
 import {

@@ -36,6 +36,7 @@ const violating: readonly Case[] = [
   ['src/adapters/engine/to-image.ts', value('../image/docker/b.ts'), ['adapter-engine']],
   ['src/adapters/image/docker/to-other.ts', value('../../git/b.ts'), ['adapter-image-docker']],
   ['src/adapters/executor/process/to-engine.ts', value('../../engine/b.ts'), ['adapter-executor-process']],
+  ['src/adapters/front/to-target.ts', value('../target/process/b.ts'), ['adapter-front']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
@@ -85,6 +86,7 @@ const lawful: readonly Case[] = [
   ['src/core/plan/ok.ts', `${value('js-yaml')}export { x } from 'zod';\n`, []],
   ['src/adapters/temporal/ok.ts', `${value('@temporalio/client')}export { x } from 'node:fs';\n`, []],
   ['src/adapters/image/docker/ok.ts', `${value('../../engine/b.ts')}export { x } from 'dockerode';\n`, []],
+  ['src/adapters/target/process/ok.ts', `${value('../../front/b.ts')}export { x } from 'node:fs';\n`, []],
   ['src/adapters/store/ok.ts', `${value('kysely')}export type { x } from '../../ports/b.ts';\n`, []],
   ['workflows/ok.ts', `${type('../activities/types.ts')}export { x } from '../src/core/scheduler/b.ts';\n`, []],
   ['workflows/ok-temporal.ts', `${value('@temporalio/workflow')}export { x } from '../src/core/errors.ts';\n`, []],
@@ -113,7 +115,7 @@ const leaves = [
   ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'image/docker'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
-  ...['log/folder', 'store', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
+  ...['front', 'log/folder', 'store', 'target/process', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
   ...['src/core/errors.ts', 'activities/b.ts', 'workflows/messages.ts', 'workflows/run.ts'],
   'test/support/b.ts',
 ];

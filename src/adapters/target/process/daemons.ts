@@ -1,46 +1,13 @@
-import { spawn } from 'node:child_process';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
-import { askFront } from './front/front-client.ts';
-import type { FrontStatus } from './front/front-status.ts';
+import { daemonPollMs, daemonStartMs, startDaemon } from '../../front/daemon.ts';
+import type { DaemonPrograms } from '../../front/daemon.ts';
+import { isRunning } from '../../front/process-identity.ts';
+import { readReplicaState } from '../../front/replica-state.ts';
+import type { ReplicaState } from '../../front/replica-state.ts';
 import type { KeeperSpec } from './keeper/keeper-spec.ts';
-import { readReplicaState } from './keeper/replica-state.ts';
-import type { ReplicaState } from './keeper/replica-state.ts';
-import { frontFolder } from './layout.ts';
-import { isRunning } from './process-identity.ts';
-
-export interface DaemonPrograms {
-  readonly nodePath: string;
-  /** Folder of front.ts and keeper.ts. */
-  readonly mainFolder: string;
-}
-
-const startMs = 15_000;
-const pollMs = 20;
-
-/** Starts the front unless one answers. Returns when it answers; may run concurrently, the front itself sees to it that it is one. */
-export async function ensureFront(data: string, programs: DaemonPrograms): Promise<FrontStatus> {
-  const running = await askFront(data);
-  if (running !== undefined) return running;
-  await mkdir(frontFolder(data), { recursive: true });
-  const log = path.join(data, 'processes', 'front.log');
-  const end = performance.now() + startMs;
-  let daemon: Daemon | undefined;
-  while (performance.now() < end) {
-    // Again, when it gave way to a front that was just ending.
-    if (daemon?.hasEnded() !== false)
-      daemon = await startDaemon(programs, { file: 'front.ts', argument: data, log, input: '' });
-    const status = await askFront(data);
-    if (status !== undefined) {
-      daemon.endUnless(status.process.pid);
-      return status;
-    }
-    await delay(daemon.hasEnded() ? 500 : pollMs);
-  }
-  throw new DomainError('internal', `the front did not start; its log is ${log}`);
-}
 
 /** Starts the keeper of a replica unless one runs. Returns when a keeper has the replica. */
 export async function ensureKeeper(
@@ -54,14 +21,14 @@ export async function ensureKeeper(
   const before = await readReplicaState(replicaFolder);
   const input = JSON.stringify(openSpec());
   const daemon = await startDaemon(programs, { file: 'keeper.ts', argument: replicaFolder, log, input });
-  const end = performance.now() + startMs;
+  const end = performance.now() + daemonStartMs;
   while (performance.now() < end) {
     const state = await readReplicaState(replicaFolder);
     if (state !== undefined && isNew(state, before)) {
       daemon.endUnless(state.keeper.pid);
       return;
     }
-    await delay(pollMs);
+    await delay(daemonPollMs);
   }
   throw new DomainError('internal', `the keeper of a replica did not start; its log is ${log}`);
 }
@@ -74,45 +41,4 @@ export async function hasKeeper(replicaFolder: string): Promise<boolean> {
 function isNew(state: ReplicaState, before: ReplicaState | undefined): boolean {
   const isSame = before?.keeper.pid === state.keeper.pid && before.keeper.startTime === state.keeper.startTime;
   return !isSame || isRunning(state.keeper);
-}
-
-interface Daemon {
-  hasEnded(): boolean;
-  /** One that came second would otherwise still be on its way, and take over later when nobody expects it. */
-  endUnless(pid: number): void;
-}
-
-interface DaemonStart {
-  readonly file: string;
-  readonly argument: string;
-  readonly log: string;
-  readonly input: string;
-}
-
-/** Detached: it outlives its starter, and no signal to the starter's group reaches it. */
-async function startDaemon(programs: DaemonPrograms, start: DaemonStart): Promise<Daemon> {
-  await mkdir(path.dirname(start.log), { recursive: true });
-  const output = await open(start.log, 'a', 0o600);
-  try {
-    const child = spawn(programs.nodePath, [path.join(programs.mainFolder, start.file), start.argument], {
-      cwd: '/',
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-      detached: true,
-      stdio: ['pipe', output.fd, output.fd],
-    });
-    let hasEnded = false;
-    child.once('exit', () => (hasEnded = true));
-    child.once('error', () => (hasEnded = true));
-    child.stdin?.on('error', () => undefined); // it ended before it read; its log says why
-    child.stdin?.end(start.input);
-    child.unref();
-    return {
-      hasEnded: () => hasEnded,
-      endUnless: (pid) => {
-        if (child.pid !== pid) child.kill('SIGKILL');
-      },
-    };
-  } finally {
-    await output.close();
-  }
 }

@@ -4,10 +4,10 @@ import type { ApplicationName, EnvironmentName } from '../../../core/model/ids.t
 import type { Logger } from '../../../ports/logger.ts';
 import type { SecretBox } from '../../../ports/secret.ts';
 import type { Health, ReleaseReference, ReleaseSpec, Target } from '../../../ports/target.ts';
-import { checkSpec } from './check-spec.ts';
-import type { DaemonPrograms } from './daemons.ts';
-import { FrontControl } from './front-control.ts';
-import { environmentFolder, frontFolder, portSocketName } from './layout.ts';
+import { checkSpec } from '../../front/check-spec.ts';
+import type { DaemonPrograms } from '../../front/daemon.ts';
+import { FrontControl } from '../../front/front-control.ts';
+import { environmentFolder, frontFolder, portSocketName } from '../../front/layout.ts';
 import { listReleaseNames } from './release-file.ts';
 import { Releases } from './releases.ts';
 import type { TargetStatus } from './target-status.ts';

@@ -2,9 +2,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { KeeperSpec } from './keeper/keeper-spec.ts';
-import { parseReleaseName } from './layout.ts';
+import { parseReleaseName } from '../../front/layout.ts';
 import type { ReleaseReference } from '../../../ports/target.ts';
-import { readJson } from './json-file.ts';
+import { readJson } from '../../front/json-file.ts';
 
 export const releaseFileName = 'release.json';
 

@@ -1,10 +1,10 @@
 import type { ApplicationName, EnvironmentName } from '../../../core/model/ids.ts';
-import { askFront } from './front/front-client.ts';
-import { readRoutes } from './front/route.ts';
-import { readReplicaState } from './keeper/replica-state.ts';
-import type { ReplicaState } from './keeper/replica-state.ts';
-import { releaseFolder, replicaFolder } from './layout.ts';
-import { isRunning } from './process-identity.ts';
+import { askFront } from '../../front/front-client.ts';
+import { readRoutes } from '../../front/route.ts';
+import { readReplicaState } from '../../front/replica-state.ts';
+import type { ReplicaState } from '../../front/replica-state.ts';
+import { releaseFolder, replicaFolder } from '../../front/layout.ts';
+import { isRunning } from '../../front/process-identity.ts';
 
 /** What runs, for `loam up`, `loam doctor` and the API. */
 export interface TargetStatus {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../../ports/logger.ts';
-import type { ProcessIdentity } from '../process-identity.ts';
+import type { ProcessIdentity } from '../../../front/process-identity.ts';
 import { AppLog } from './app-log.ts';
 import { appFolder, removePlainToken, startApp } from './app-process.ts';
 import type { AppProcess } from './app-process.ts';
@@ -11,8 +11,8 @@ import { checkHealth } from './health.ts';
 import type { Checkup } from './health.ts';
 import type { KeeperSpec } from './keeper-spec.ts';
 import { killLeftovers } from './process-tree.ts';
-import { writeReplicaState } from './replica-state.ts';
-import type { ReplicaState } from './replica-state.ts';
+import { writeReplicaState } from '../../../front/replica-state.ts';
+import type { ReplicaState } from '../../../front/replica-state.ts';
 import { UnpackError, unpackArtifact } from './unpack.ts';
 
 export interface KeeperOptions {

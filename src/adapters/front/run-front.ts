@@ -1,11 +1,11 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
-import type { Logger } from '../../../../ports/logger.ts';
-import { writeJson } from '../json-file.ts';
-import { controlSocketName, frontFile, frontFolder, routesFolder } from '../layout.ts';
-import { identifyProcess } from '../process-identity.ts';
-import { holdName } from '../single-instance.ts';
+import type { Logger } from '../../ports/logger.ts';
+import { writeJson } from './json-file.ts';
+import { controlSocketName, frontFile, frontFolder, routesFolder } from './layout.ts';
+import { identifyProcess } from './process-identity.ts';
+import { holdName } from './single-instance.ts';
 import { Front } from './front.ts';
 
 export interface RunFrontOptions {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Socket } from 'node:net';
 import { createProxyServer } from 'httpxy';
-import type { Logger } from '../../../../ports/logger.ts';
+import type { Logger } from '../../ports/logger.ts';
 import { addForwarded, asksToClose, isRepeatable, stripHopByHop } from './headers.ts';
 import type { LiveRelease } from './upstreams.ts';
 

@@ -1,6 +1,6 @@
-import { DomainError } from '../../../core/errors.ts';
-import type { Problem } from '../../../core/errors.ts';
-import type { ReleaseSpec } from '../../../ports/target.ts';
+import { DomainError } from '../../core/errors.ts';
+import type { Problem } from '../../core/errors.ts';
+import type { ReleaseSpec } from '../../ports/target.ts';
 
 const maxReplicas = 20;
 /** The kernel's limit of one variable (MAX_ARG_STRLEN) and a sane sum. */

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { portSocketName } from '../layout.ts';
+import { portSocketName } from './layout.ts';
 import type { Destination, Proxy } from './proxy.ts';
 
 export interface PortListener {

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { controlSocketName, frontFolder } from '../layout.ts';
+import { controlSocketName, frontFolder } from './layout.ts';
 import { FrontStatus } from './front-status.ts';
 
 const timeoutMs = 2000;

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import type { ReleaseReference } from '../../../ports/target.ts';
+import type { ReleaseReference } from '../../ports/target.ts';
 
-/** Where the process target keeps what; `data` is the absolute path of the data folder. */
+/** Where front and target keep what; `data` is the absolute path of the data folder. */
 
 export function frontFolder(data: string): string {
   return path.join(data, 'front');

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { ApplicationName, EnvironmentName } from '../../../../core/model/ids.ts';
-import { isApplicationName, isEnvironmentName } from '../../../../core/model/ids.ts';
-import { readJson } from '../json-file.ts';
-import { routesFolder } from '../layout.ts';
+import type { ApplicationName, EnvironmentName } from '../../core/model/ids.ts';
+import { isApplicationName, isEnvironmentName } from '../../core/model/ids.ts';
+import { readJson } from './json-file.ts';
+import { routesFolder } from './layout.ts';
 
 /** What the front shall do for one environment. The target writes it, the front reads it. */
 export const Route = z.object({

@@ -1,7 +1,7 @@
 import { Agent } from 'node:http';
 import { stat } from 'node:fs/promises';
-import { releaseFolder, releaseName, replicaFolder } from '../layout.ts';
-import { readReplicaState, stateFile } from '../keeper/replica-state.ts';
+import { releaseFolder, releaseName, replicaFolder } from './layout.ts';
+import { readReplicaState, stateFile } from './replica-state.ts';
 import type { Route } from './route.ts';
 
 export interface Upstream {
