@@ -1,25 +1,65 @@
 import type { Request } from 'express';
 import { DomainError } from '../core/errors.ts';
+import { formatGrant, mayAct, mayActSomewhere, seenApplications } from '../core/model/access.ts';
+import type { Place, Role } from '../core/model/access.ts';
+import { isApplicationName, isEnvironmentName, parseRunId } from '../core/model/ids.ts';
+import type { ApplicationName } from '../core/model/ids.ts';
 import { Secret } from '../ports/secret.ts';
 import type { Token, TokenStore } from '../ports/credential-store.ts';
-import { mayUse } from './route.ts';
-import type { Access } from './route.ts';
+import type { Route, Scope } from './route.ts';
 
 const bearer = /^Bearer ([A-Za-z0-9._~+/=-]{1,200})$/i;
 
 /** Who calls, if the route asks for a token. Throws `unauthenticated` and `forbidden`. */
-export async function authenticate(tokens: TokenStore, request: Request, access: Access): Promise<Token | undefined> {
-  if (access === 'public' || access === 'trigger') return undefined;
+export async function authenticate(tokens: TokenStore, request: Request, route: Route): Promise<Token | undefined> {
+  if (route.access === 'public' || route.access === 'trigger') return undefined;
   const [, text] = bearer.exec(request.headers.authorization ?? '') ?? [];
   const token = text === undefined ? undefined : await tokens.authenticate(new Secret(text));
   if (token === undefined) {
     throw new DomainError('unauthenticated', 'Send a valid token in the header authorization: Bearer <token>');
   }
-  if (!mayUse(token.role, access)) {
-    const message = `This asks for the role ${access}; the token ${token.name} has the role ${token.role}`;
-    throw new DomainError('forbidden', message);
-  }
+  authorize(token, route.access, route.scope, request.params);
   return token;
+}
+
+/** What is no name fits no grant; who has the role everywhere is told by the route's own schema. */
+function authorize(token: Token, role: Role, scope: Scope, params: Request['params']): void {
+  const { application, environment } = placeOf(params);
+  if (scope === 'seen') return;
+  if (scope === 'gate' && application !== undefined && mayActSomewhere(token.grants, role, application)) return;
+  const places: Readonly<Record<Exclude<Scope, 'seen'>, Place>> = {
+    none: {},
+    loam: {},
+    application: { application },
+    environment: { application, environment },
+    gate: { application },
+  };
+  demand(token, role, places[scope]);
+}
+
+function placeOf({ application, environment }: Request['params']): Place {
+  return {
+    application: typeof application === 'string' && isApplicationName(application) ? application : undefined,
+    environment: typeof environment === 'string' && isEnvironmentName(environment) ? environment : undefined,
+  };
+}
+
+/** For what only the handler knows the place of. Throws `forbidden`. */
+export function demand(token: Token, role: Role, place: Place): void {
+  if (mayAct(token.grants, role, place)) return;
+  const held = token.grants.map(formatGrant).join(', ');
+  const asked = formatGrant({ role, ...place });
+  throw new DomainError('forbidden', `This asks for the role ${asked}; the token ${token.name} has ${held}`);
+}
+
+/** Of rows of many applications those that the caller may see. */
+export function onlySeen<Row>(token: Token, rows: readonly Row[], applicationOf: (row: Row) => string): Row[] {
+  const seen: readonly string[] | undefined = seenApplications(token.grants);
+  return rows.filter((row) => seen?.includes(applicationOf(row)) ?? true);
+}
+
+export function applicationOfRun({ run }: { readonly run: string }): ApplicationName {
+  return parseRunId(run).application;
 }
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];

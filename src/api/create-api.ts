@@ -94,7 +94,7 @@ function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCa
   const limit = route.readsRawBody ? maxDeliveryBytes : maxBodyBytes;
   return [
     async (request, _response, next) => {
-      const token = await authenticate(dependencies.store.tokens, request, route.access);
+      const token = await authenticate(dependencies.store.tokens, request, route);
       if (token !== undefined) callers.set(request, token);
       next();
     },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { defineRoute, roles } from './route.ts';
-import type { Access, Route } from './route.ts';
+import { roles } from '../core/model/access.ts';
+import { defineRoute } from './route.ts';
+import type { Access, Route, Scope } from './route.ts';
 import { ProblemDocument } from './schema.ts';
 
 type Json = Record<string, unknown>;
@@ -11,6 +12,7 @@ export function documentRoute(others: readonly Route[], version: string): Route 
     method: 'get',
     path: '/v1/openapi.json',
     access: 'public',
+    scope: 'none',
     summary: 'This document: OpenAPI 3.1 of all routes',
     answer: z.record(z.string(), z.unknown()),
     handle: () => Promise.resolve(document),
@@ -44,7 +46,7 @@ function describeRoute(route: Route, problem: Json, schemas: Record<string, Json
   return {
     operationId: `${route.method} ${route.path}`.replaceAll(/\W+/g, '_').replace(/_$/, ''),
     summary: route.summary,
-    description: describeAccess(route.access),
+    description: describeAccess(route),
     security: isOpen(route.access) ? [] : [{ bearer: [] }],
     parameters: [...parameters(route.params, 'path', schemas), ...parameters(route.query, 'query', schemas)],
     ...(body && { requestBody: { content: { 'application/json': body } } }),
@@ -55,14 +57,23 @@ function describeRoute(route: Route, problem: Json, schemas: Record<string, Json
   };
 }
 
+const places: Readonly<Record<Scope, string>> = {
+  none: 'without a token',
+  loam: 'held in all of Loam',
+  application: 'held in all of Loam or in this application',
+  environment: 'held in all of Loam, in this application or in this environment',
+  gate: "held in all of Loam, in this application or in the gate's environment",
+  seen: 'the answer holds the applications that the token has a role in',
+};
+
 function isOpen(access: Access): boolean {
   return access === 'public' || access === 'trigger';
 }
 
-function describeAccess(access: Access): string {
+function describeAccess({ access, scope }: Route): string {
   if (access === 'public') return 'Needs no token.';
   if (access === 'trigger') return 'Needs the signature of the trigger.';
-  return `Roles: ${roles.slice(roles.indexOf(access)).join(', ')}.`;
+  return `Roles: ${roles.slice(roles.indexOf(access)).join(', ')}; ${places[scope]}.`;
 }
 
 function parameters(schema: z.ZodType, place: 'path' | 'query', schemas: Record<string, Json>): Json[] {

@@ -2,18 +2,27 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { DomainError } from '../core/errors.ts';
 import type { Problem } from '../core/errors.ts';
-import type { Role, Token } from '../ports/credential-store.ts';
+import type { Role } from '../core/model/access.ts';
+import type { Token } from '../ports/credential-store.ts';
 import { parseJson } from './json.ts';
-
-/** From least to most: each role may do all that the ones before it may. */
-export const roles = ['viewer', 'developer', 'approver', 'admin'] as const satisfies readonly Role[];
 
 /** `public`: no token. `trigger`: the handler checks the signature of the trigger. */
 export type Access = Role | 'public' | 'trigger';
 
-export function mayUse(role: Role, access: Access): boolean {
-  return access === 'public' || access === 'trigger' || roles.indexOf(role) >= roles.indexOf(access);
-}
+/** Where the caller must have the role. */
+export type Scope =
+  /** Nowhere: no token is asked for. */
+  | 'none'
+  /** In Loam as a whole: a role in one application does not do. */
+  | 'loam'
+  /** In the application of the path. */
+  | 'application'
+  /** In the environment of the path. */
+  | 'environment'
+  /** In the environment of the gate, which the handler looks up; before that, in any environment of the application of the path. */
+  | 'gate'
+  /** Anywhere: the handler answers only what the caller may see. */
+  | 'seen';
 
 export interface Call<Params, Query, Body> {
   readonly params: Params;
@@ -34,6 +43,7 @@ interface RouteHead {
   /** With `{name}` for parameters, as OpenAPI writes them. */
   readonly path: string;
   readonly access: Access;
+  readonly scope: Scope;
   readonly summary: string;
 }
 
@@ -101,8 +111,8 @@ export function defineRoute<
   };
 }
 
-function headOf({ method, path, access, summary }: RouteHead): RouteHead {
-  return { method, path, access, summary };
+function headOf({ method, path, access, scope, summary }: RouteHead): RouteHead {
+  return { method, path, access, scope, summary };
 }
 
 interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends RouteHead {

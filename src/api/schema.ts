@@ -42,7 +42,6 @@ export const SecretName = z
     /^[A-Za-z_][A-Za-z0-9_-]{0,99}$/,
     'letters, digits, hyphens and underscores, at most 100, beginning with a letter',
   );
-export const RoleName = z.enum(['viewer', 'developer', 'approver', 'admin']);
 export const Globs = z.array(text(200).min(1)).max(50);
 export const WholeNumber = z
   .string()
@@ -135,7 +134,9 @@ export const TrustView = z
   .meta({ id: 'Trust' });
 export type TrustView = z.infer<typeof TrustView>;
 
-export const TokenView = z.object({ name: z.string(), role: RoleName, createdAt: Instant }).meta({ id: 'Token' });
+export const TokenView = z
+  .object({ name: z.string(), roles: z.array(z.string()), createdAt: Instant, expiresAt: Instant.nullable() })
+  .meta({ id: 'Token' });
 export type TokenView = z.infer<typeof TokenView>;
 
 export const SecretView = z

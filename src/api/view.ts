@@ -1,9 +1,10 @@
 // Rows into what the API shows. Only named fields pass, so a new column never leaks by itself (I7).
 import type { Decision, Gate, Reconnect } from '../core/gate/gate.ts';
+import { formatGrant } from '../core/model/access.ts';
 import type { RunId } from '../core/model/ids.ts';
 import { runWorkflowId } from '../core/model/ids.ts';
 import type { Application, AttemptRow, Environment, Release, RunRow, TaskRow } from '../ports/store.ts';
-import type { Token, Trust } from '../ports/credential-store.ts';
+import type { SecretStore, Token, Trust } from '../ports/credential-store.ts';
 import type {
   ApplicationView,
   AttemptView,
@@ -12,6 +13,7 @@ import type {
   GateView,
   ReleaseView,
   RunView,
+  SecretView,
   TaskView,
   TokenView,
   TrustView,
@@ -82,8 +84,17 @@ export function viewTrust(trust: Trust): TrustView {
   };
 }
 
+export function viewSecret(secret: Awaited<ReturnType<SecretStore['names']>>[number]): SecretView {
+  return { name: secret.name, environment: secret.environment ?? null, changedAt: instant(secret.changedAtMs) };
+}
+
 export function viewToken(token: Token): TokenView {
-  return { name: token.name, role: token.role, createdAt: instant(token.createdAtMs) };
+  return {
+    name: token.name,
+    roles: token.grants.map(formatGrant),
+    createdAt: instant(token.createdAtMs),
+    expiresAt: instantOrNull(token.expiresAtMs),
+  };
 }
 
 export function viewRun(links: Links, row: RunRow): RunView {

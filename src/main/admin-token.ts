@@ -16,5 +16,7 @@ export async function ensureAdminToken(store: Store, dataFolder: string): Promis
     await writeFile(`${file}.tmp`, `${token.reveal()}\n`, { mode: 0o600 });
     await rename(`${file}.tmp`, file);
   }
-  if ((await store.tokens.authenticate(token)) === undefined) await store.tokens.put('admin', 'admin', token);
+  if ((await store.tokens.authenticate(token)) === undefined) {
+    await store.tokens.put({ name: 'admin', grants: [{ role: 'admin' }], expiresAtMs: undefined }, token);
+  }
 }

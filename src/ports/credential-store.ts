@@ -1,3 +1,4 @@
+import type { Grant } from '../core/model/access.ts';
 import type { ApplicationName, EnvironmentName } from '../core/model/ids.ts';
 import type { WithdrawnState } from '../core/gate/reconnect.ts';
 import type { Secret } from './secret.ts';
@@ -61,18 +62,20 @@ export interface SecretStore {
   values(application: ApplicationName, environment: EnvironmentName | undefined): Promise<ReadonlyMap<string, Secret>>;
 }
 
-export type Role = 'viewer' | 'developer' | 'approver' | 'admin';
-
 export interface Token {
   readonly name: string;
-  readonly role: Role;
+  /** What it may do, and where; at least one. */
+  readonly grants: readonly Grant[];
   readonly createdAtMs: number;
+  /** Undefined: until it is removed. */
+  readonly expiresAtMs: number | undefined;
 }
 
 export interface TokenStore {
   /** Only a hash is kept. A repeated name replaces the token. */
-  put(name: string, role: Role, token: Secret): Promise<Token>;
-  authenticate(token: Secret): Promise<Token | undefined>;
+  put(token: Pick<Token, 'name' | 'grants' | 'expiresAtMs'>, secret: Secret): Promise<Token>;
+  /** Undefined for one that was removed, has expired, or never was. */
+  authenticate(secret: Secret): Promise<Token | undefined>;
   list(): Promise<readonly Token[]>;
   remove(name: string): Promise<boolean>;
 }

@@ -178,6 +178,8 @@ export interface RunStore {
   /** Newest first. `before`: only runs created before that run. */
   list(filter: {
     readonly application?: ApplicationName;
+    /** Only of these. */
+    readonly among?: readonly ApplicationName[] | undefined;
     readonly status?: RunStatus;
     readonly limit: number;
     readonly before?: RunId;

@@ -2,8 +2,11 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Kysely, sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
+import { addGrants } from '../../src/adapters/store/migrations/0004-grants.ts';
+import { createSqliteEngine } from '../../src/adapters/store/sqlite-dialect.ts';
 import { createStore } from '../../src/adapters/store/store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
@@ -68,10 +71,32 @@ describe('SQLite: the file', () => {
       await second.close();
       const database = new DatabaseSync(opened.file);
       expect(database.prepare('PRAGMA journal_mode').get()).toMatchObject({ journal_mode: 'wal' });
-      expect(() => database.exec("insert into tokens values ('a', 'admin', 'h', 'not a number')")).toThrow(/INTEGER/);
+      expect(() => database.exec("insert into tokens values ('a', 'h', 'not a number', '[]', null)")).toThrow(
+        /INTEGER/,
+      );
       database.close();
     } finally {
       await opened.close();
+    }
+  });
+
+  it('keeps tokens of an older Loam: their role holds everywhere', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'loam-store-'));
+    const database = new Kysely<unknown>({ dialect: createSqliteEngine(path.join(folder, 'old.db'), 1_000).dialect });
+    try {
+      await sql`create table tokens (name text primary key, role text not null, hash text not null) strict`.execute(
+        database,
+      );
+      await sql`insert into tokens values ('ann', 'approver', 'a'), ('admin', 'admin', 'b')`.execute(database);
+      await addGrants(database);
+      const tokens = await sql`select * from tokens order by hash`.execute(database);
+      expect(tokens.rows).toEqual([
+        { name: 'ann', hash: 'a', grants: '[{"role":"approver"}]', expires_at_ms: null },
+        { name: 'admin', hash: 'b', grants: '[{"role":"admin"}]', expires_at_ms: null },
+      ]);
+    } finally {
+      await database.destroy();
+      await rm(folder, { recursive: true });
     }
   });
 

@@ -10,7 +10,7 @@ import type { Git } from '../../src/ports/git.ts';
 import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
-import type { Role } from '../../src/ports/credential-store.ts';
+import type { Role } from '../../src/core/model/access.ts';
 import { openTestStore } from './doors-store.ts';
 import { checkerOf } from './documented-answers.ts';
 import type { CheckAnswer } from './documented-answers.ts';
@@ -93,7 +93,8 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
   const tokens = new Map<string, string>();
   for (const role of ['viewer', 'developer', 'approver', 'admin'] as const) {
     tokens.set(role, `token-of-${role}-${randomUUID()}`);
-    await store.tokens.put(`the-${role}`, role, new Secret(tokens.get(role) ?? ''));
+    const token = { name: `the-${role}`, grants: [{ role }], expiresAtMs: undefined };
+    await store.tokens.put(token, new Secret(tokens.get(role) ?? ''));
   }
   return {
     api,

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { runCli } from '../../src/cli/cli.ts';
 import type { CliContext } from '../../src/cli/context.ts';
 import { checkPlan } from '../../src/core/plan/check-plan.ts';
-import type { Role } from '../../src/ports/credential-store.ts';
+import type { Role } from '../../src/core/model/access.ts';
 import type { TestApi } from './api.ts';
 
 export interface Result {

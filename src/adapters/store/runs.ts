@@ -42,12 +42,19 @@ export class SqlRunStore implements RunStore {
     return row && toRunRow(row);
   }
 
-  async list({ application, status, limit, before }: Parameters<RunStore['list']>[0]): Promise<readonly RunRow[]> {
+  async list({
+    application,
+    among,
+    status,
+    limit,
+    before,
+  }: Parameters<RunStore['list']>[0]): Promise<readonly RunRow[]> {
     const cursor = before === undefined ? undefined : await this.get(before);
     if (before !== undefined && cursor === undefined) throw unknownRun(before);
     const rows = await this.#database.read((db) => {
       let query = db.selectFrom('runs').selectAll();
       if (application !== undefined) query = query.where('application', '=', application);
+      if (among !== undefined) query = query.where('application', 'in', among);
       if (status !== undefined) query = query.where('status', '=', status);
       if (cursor !== undefined) {
         const { createdAtMs, number, round, application: owner } = cursor;

@@ -6,7 +6,7 @@ import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } f
 import type { RunStatus, TaskStatus } from '../../core/model/status.ts';
 import type { TargetKind } from '../../core/plan/plan.ts';
 import type { AttemptRow, Release } from '../../ports/store.ts';
-import type { Role, Trust } from '../../ports/credential-store.ts';
+import type { Trust } from '../../ports/credential-store.ts';
 
 /** 0 or 1: both databases have it, and compare it alike. */
 export type Flag = 0 | 1;
@@ -203,9 +203,10 @@ export interface SecretTable {
 
 export interface TokenTable {
   readonly name: string;
-  readonly role: Role;
+  readonly grants: Json;
   readonly hash: string;
   readonly createdAtMs: number;
+  readonly expiresAtMs: number | null;
 }
 
 export interface LogTable {

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
 import { DomainError } from '../../core/errors.ts';
+import type { Grant } from '../../core/model/access.ts';
 import type { Secret } from '../../ports/secret.ts';
-import type { Role, Token, TokenStore } from '../../ports/credential-store.ts';
+import type { Token, TokenStore } from '../../ports/credential-store.ts';
 import type { Database } from './database.ts';
-import { checkedText } from './values.ts';
+import type { TokenTable } from './tables.ts';
+import { checkedText, fromJson, present, toJson } from './values.ts';
+
+type NewToken = Parameters<TokenStore['put']>[0];
 
 /** Tokens are long and random: a plain hash cannot be turned back, and finds the row by its index. */
-function hashToken(token: Secret): string {
-  return createHash('sha256').update(token.reveal()).digest('hex');
+function hashToken(secret: Secret): string {
+  return createHash('sha256').update(secret.reveal()).digest('hex');
 }
 
 export class SqlTokenStore implements TokenStore {
@@ -17,13 +21,15 @@ export class SqlTokenStore implements TokenStore {
     this.#database = database;
   }
 
-  async put(name: string, role: Role, token: Secret): Promise<Token> {
-    if (token.reveal().length < 20) throw new DomainError('input-invalid', 'a token has at least 20 characters');
+  async put({ name, grants, expiresAtMs }: NewToken, secret: Secret): Promise<Token> {
+    if (secret.reveal().length < 20) throw new DomainError('input-invalid', 'a token has at least 20 characters');
+    if (grants.length === 0) throw new DomainError('input-invalid', 'a token has at least one role');
     const row = {
       name: checkedText(name, 'the name of the token', 100),
-      role,
-      hash: hashToken(token),
+      grants: toJson(grants),
+      hash: hashToken(secret),
       createdAtMs: this.#database.now(),
+      expiresAtMs: expiresAtMs ?? null,
     };
     await this.#database.write(async (db) => {
       await db.deleteFrom('tokens').where('name', '=', name).execute();
@@ -35,23 +41,20 @@ export class SqlTokenStore implements TokenStore {
         .executeTakeFirst();
       if (added === undefined) throw new DomainError('input-invalid', 'the token belongs to another name already');
     });
-    return { name, role, createdAtMs: row.createdAtMs };
+    return toToken(row);
   }
 
-  async authenticate(token: Secret): Promise<Token | undefined> {
-    return this.#database.read((db) =>
-      db
-        .selectFrom('tokens')
-        .select(['name', 'role', 'createdAtMs'])
-        .where('hash', '=', hashToken(token))
-        .executeTakeFirst(),
+  async authenticate(secret: Secret): Promise<Token | undefined> {
+    const row = await this.#database.read((db) =>
+      db.selectFrom('tokens').selectAll().where('hash', '=', hashToken(secret)).executeTakeFirst(),
     );
+    if (row === undefined || (row.expiresAtMs !== null && row.expiresAtMs <= this.#database.now())) return undefined;
+    return toToken(row);
   }
 
   async list(): Promise<readonly Token[]> {
-    return this.#database.read((db) =>
-      db.selectFrom('tokens').select(['name', 'role', 'createdAtMs']).orderBy('name').execute(),
-    );
+    const rows = await this.#database.read((db) => db.selectFrom('tokens').selectAll().orderBy('name').execute());
+    return rows.map(toToken);
   }
 
   async remove(name: string): Promise<boolean> {
@@ -60,4 +63,8 @@ export class SqlTokenStore implements TokenStore {
     );
     return removed !== undefined;
   }
+}
+
+function toToken({ name, grants, createdAtMs, expiresAtMs }: TokenTable): Token {
+  return { name, grants: fromJson(grants) as readonly Grant[], createdAtMs, expiresAtMs: present(expiresAtMs) };
 }

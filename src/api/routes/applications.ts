@@ -5,6 +5,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { ApplicationName } from '../../core/model/ids.ts';
 import { Secret } from '../../ports/secret.ts';
 import type { Application } from '../../ports/store.ts';
+import { onlySeen } from '../authenticate.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { makeHookScript, writeHookSettings } from '../hook-settings.ts';
 import { defineRoute } from '../route.ts';
@@ -44,6 +45,7 @@ export function applicationRoutes(dependencies: RouteDependencies): readonly Rou
       method: 'post',
       path: '/v1/applications',
       access: 'admin',
+      scope: 'loam',
       summary: 'Adds an application: makes a repository, takes one of this machine, or names a remote one',
       status: 201,
       body: NewApplication,
@@ -54,16 +56,19 @@ export function applicationRoutes(dependencies: RouteDependencies): readonly Rou
       method: 'get',
       path: '/v1/applications',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Lists the applications',
       answer: z.object({ applications: z.array(ApplicationView) }),
-      handle: async () => ({
-        applications: (await store.applications.list()).map((one) => viewApplication(links, one)),
-      }),
+      handle: async ({ caller }) => {
+        const applications = onlySeen(caller(), await store.applications.list(), ({ name }) => name);
+        return { applications: applications.map((one) => viewApplication(links, one)) };
+      },
     }),
     defineRoute({
       method: 'get',
       path: '/v1/applications/{application}',
       access: 'viewer',
+      scope: 'application',
       summary: 'Shows an application',
       params,
       answer: ApplicationView,
@@ -74,6 +79,7 @@ export function applicationRoutes(dependencies: RouteDependencies): readonly Rou
       method: 'patch',
       path: '/v1/applications/{application}',
       access: 'admin',
+      scope: 'application',
       summary: 'Changes the branches that start runs',
       params,
       body: z.strictObject({ branches: Globs }),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import { parseGrant } from '../../core/model/access.ts';
 import type { RunId } from '../../core/model/ids.ts';
 import type { Trust } from '../../ports/credential-store.ts';
 import { Secret } from '../../ports/secret.ts';
@@ -11,14 +12,13 @@ import {
   ApplicationNameText,
   EnvironmentNameText,
   PlainName,
-  RoleName,
   SecretName,
   SecretView,
   TokenView,
   TrustView,
   text,
 } from '../schema.ts';
-import { instant, viewToken, viewTrust } from '../view.ts';
+import { viewSecret, viewToken, viewTrust } from '../view.ts';
 import { requireApplication } from './applications.ts';
 
 const Removed = z.object({ removed: z.boolean() });
@@ -38,25 +38,20 @@ function secretRoutes(dependencies: RouteDependencies): readonly Route[] {
       method: 'get',
       path: '/v1/applications/{application}/secrets',
       access: 'viewer',
+      scope: 'application',
       summary: 'Lists the names of the secrets; values never leave',
       params: application,
       answer: z.object({ secrets: z.array(SecretView) }),
       handle: async ({ params: { application: name } }) => {
         await requireApplication(dependencies, name);
-        const names = await secrets.names(name);
-        return {
-          secrets: names.map((one) => ({
-            name: one.name,
-            environment: one.environment ?? null,
-            changedAt: instant(one.changedAtMs),
-          })),
-        };
+        return { secrets: (await secrets.names(name)).map(viewSecret) };
       },
     }),
     defineRoute({
       method: 'put',
       path,
       access: 'admin',
+      scope: 'application',
       summary: 'Stores a secret, for one environment or for all',
       params,
       body: z.strictObject({ value: text(65_536).min(1), environment: EnvironmentNameText.optional() }),
@@ -71,6 +66,7 @@ function secretRoutes(dependencies: RouteDependencies): readonly Route[] {
       method: 'delete',
       path,
       access: 'admin',
+      scope: 'application',
       summary: 'Removes a secret',
       params,
       query: z.object({ environment: EnvironmentNameText.optional() }),
@@ -101,6 +97,7 @@ function trustRoutes(dependencies: RouteDependencies): readonly Route[] {
       method: 'get',
       path: '/v1/trusts',
       access: 'viewer',
+      scope: 'loam',
       summary: 'Lists the trusts and how they stand',
       answer: z.object({ trusts: z.array(TrustView) }),
       handle: async () => ({ trusts: (await trusts.list()).map(viewTrust) }),
@@ -109,6 +106,7 @@ function trustRoutes(dependencies: RouteDependencies): readonly Route[] {
       method: 'get',
       path: '/v1/trusts/{name}',
       access: 'viewer',
+      scope: 'loam',
       summary: 'Shows a trust',
       params,
       answer: TrustView,
@@ -122,6 +120,7 @@ function trustRoutes(dependencies: RouteDependencies): readonly Route[] {
       method: 'put',
       path: '/v1/trusts/{name}',
       access: 'admin',
+      scope: 'loam',
       summary: 'Registers or changes a trust; its settings hold no secret',
       params,
       body: z.strictObject({
@@ -145,6 +144,7 @@ function reconnectRoute(dependencies: RouteDependencies): Route {
     method: 'post',
     path: '/v1/trusts/{name}/reconnect',
     access: 'admin',
+    scope: 'loam',
     summary:
       'Says that a withdrawn trust works again, with other settings or another credential if given; runs that wait for it go on',
     params: z.object({ name: PlainName }),
@@ -191,6 +191,26 @@ function ignoreClosed(error: unknown): undefined {
   throw error;
 }
 
+const GrantText = z
+  .string()
+  .max(100)
+  .transform((one, context) => {
+    const grant = parseGrant(one);
+    if (grant !== undefined) return grant;
+    const message =
+      'viewer, developer, approver or admin; with :APPLICATION only there, approver and admin with :APPLICATION/ENVIRONMENT only in that environment';
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+
+const NewToken = z.strictObject({
+  roles: z.array(GrantText).min(1).max(50),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .refine((one) => Date.parse(one) > Date.now(), 'an instant to come')
+    .optional(),
+});
+
 function tokenRoutes({ store: { tokens } }: RouteDependencies): readonly Route[] {
   const params = z.object({ name: PlainName });
   return [
@@ -198,7 +218,8 @@ function tokenRoutes({ store: { tokens } }: RouteDependencies): readonly Route[]
       method: 'get',
       path: '/v1/tokens',
       access: 'admin',
-      summary: 'Lists the tokens: names and roles',
+      scope: 'loam',
+      summary: 'Lists the tokens: names, roles and when they expire',
       answer: z.object({ tokens: z.array(TokenView) }),
       handle: async () => ({ tokens: (await tokens.list()).map(viewToken) }),
     }),
@@ -206,19 +227,23 @@ function tokenRoutes({ store: { tokens } }: RouteDependencies): readonly Route[]
       method: 'put',
       path: '/v1/tokens/{name}',
       access: 'admin',
+      scope: 'loam',
       summary: 'Makes a token, which is shown in this answer only; a repeated name replaces the old one',
       params,
-      body: z.strictObject({ role: RoleName }),
+      body: NewToken,
       answer: TokenView.extend({ token: z.string() }),
       handle: async ({ params: { name }, body }) => {
         const token = `loam_${randomBytes(32).toString('base64url')}`;
-        return { ...viewToken(await tokens.put(name, body.role, new Secret(token))), token };
+        const { roles: grants, expiresAt } = body;
+        const expiresAtMs = expiresAt === undefined ? undefined : Date.parse(expiresAt);
+        return { ...viewToken(await tokens.put({ name, grants, expiresAtMs }, new Secret(token))), token };
       },
     }),
     defineRoute({
       method: 'delete',
       path: '/v1/tokens/{name}',
       access: 'admin',
+      scope: 'loam',
       summary: 'Removes a token: it opens nothing from now on',
       params,
       answer: Removed,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import { mayAct } from '../../core/model/access.ts';
 import { DeliveryView, viewDelivery } from '../delivery-view.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
@@ -12,12 +13,14 @@ export function deliveryRoutes({ store, links }: RouteDependencies): readonly Ro
       method: 'get',
       path: '/v1/deliveries/{delivery}',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Tells what became of a delivery, by the id that the door or the relay answered with',
       params: z.object({ delivery: text(100) }),
       answer: DeliveryView,
-      handle: async ({ params: { delivery } }) => {
+      handle: async ({ params: { delivery }, caller }) => {
         const row = await store.deliveries.get(delivery);
-        if (row !== undefined) return viewDelivery(links, row);
+        if (row !== undefined && mayAct(caller().grants, 'viewer', { application: row.application }))
+          return viewDelivery(links, row);
         const message = `There is no delivery "${delivery}" here; a relay may still keep it`;
         throw new DomainError('delivery-unknown', message);
       },

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import type { Token } from '../../ports/credential-store.ts';
 import type { EnvironmentSettings } from '../../ports/store.ts';
+import { demand, onlySeen } from '../authenticate.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
@@ -30,54 +32,66 @@ const Settings = z.strictObject({
   lockPolicy: z.enum(['queue', 'newest']).optional(),
 });
 
+const application = z.object({ application: ApplicationNameText });
+
 export function environmentRoutes(dependencies: RouteDependencies): readonly Route[] {
   const { store } = dependencies;
-  const application = z.object({ application: ApplicationNameText });
   const params = application.extend({ environment: EnvironmentNameText });
   return [
     defineRoute({
       method: 'get',
       path: '/v1/environments',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Lists the environments of all applications or of one',
       query: application.partial(),
       answer: z.object({ environments: z.array(EnvironmentView) }),
-      handle: async ({ query }) => ({
-        environments: (await store.environments.list(query.application)).map(viewEnvironment),
-      }),
+      handle: async ({ query, caller }) => {
+        const environments = await store.environments.list(query.application);
+        return { environments: onlySeen(caller(), environments, (one) => one.application).map(viewEnvironment) };
+      },
     }),
     defineRoute({
       method: 'get',
       path: '/v1/applications/{application}/environments/{environment}',
       access: 'viewer',
+      scope: 'environment',
       summary: 'Shows an environment',
       params,
       answer: EnvironmentView,
       handle: async ({ params: { application: name, environment } }) => {
         const row = await store.environments.get(name, environment);
-        if (row === undefined)
-          throw new DomainError('environment-unknown', `There is no environment "${environment}" of ${name}`);
-        return viewEnvironment(row);
+        if (row !== undefined) return viewEnvironment(row);
+        throw new DomainError('environment-unknown', `There is no environment "${environment}" of ${name}`);
       },
     }),
     defineRoute({
       method: 'put',
       path: '/v1/applications/{application}/environments/{environment}',
       access: 'admin',
+      scope: 'environment',
       summary: 'Registers or changes an environment; what is left out keeps its value',
       params,
       body: Settings,
       answer: EnvironmentView,
-      handle: async ({ params: { application: name, environment }, body }) => {
+      handle: async ({ params: { application: name, environment }, body, caller }) => {
         await requireApplication(dependencies, name);
-        await requireTrust(dependencies, body.trust);
+        await checkTrust(dependencies, caller(), body.trust);
         return viewEnvironment(await store.environments.put(name, environment, settingsOf(body)));
       },
     }),
+    ...releaseRoutes(dependencies),
+  ];
+}
+
+function releaseRoutes(dependencies: RouteDependencies): readonly Route[] {
+  const { store } = dependencies;
+  return [
     defineRoute({
       method: 'get',
       path: '/v1/applications/{application}/releases',
       access: 'viewer',
+      scope: 'application',
       summary: 'Lists the releases, newest first',
       params: application,
       query: z.object({ environment: EnvironmentNameText.optional() }),
@@ -95,8 +109,15 @@ function settingsOf({ trust, ...body }: z.output<typeof Settings>): Partial<Envi
   return { ...settings, ...(trust !== undefined && { trust: trust ?? undefined }) };
 }
 
-async function requireTrust(dependencies: RouteDependencies, name: string | null | undefined): Promise<void> {
-  if (name === undefined || name === null || (await dependencies.store.trusts.get(name)) !== undefined) return;
+/** Deploys will act with it: who may not register trusts must not bring another one's into an environment. */
+async function checkTrust(
+  dependencies: RouteDependencies,
+  caller: Token,
+  name: string | null | undefined,
+): Promise<void> {
+  if (name === undefined || name === null) return;
+  demand(caller, 'admin', {});
+  if ((await dependencies.store.trusts.get(name)) !== undefined) return;
   throw new DomainError(
     'trust-unknown',
     `There is no trust "${name}": register it first with "loam trust put ${name}"`,

@@ -1,5 +1,7 @@
 // I4: the decision is a row that names its person; Temporal only hears that there is one. Deciding twice is one decision.
 import { z } from 'zod';
+import { DomainError } from '../../core/errors.ts';
+import { applicationOfRun, demand, onlySeen } from '../authenticate.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
@@ -22,14 +24,19 @@ export function gateRoutes(dependencies: RouteDependencies, reader: RunReader): 
       method: 'get',
       path: '/v1/gates',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Lists the gates that wait for a person',
       answer: z.object({ gates: z.array(GateView) }),
-      handle: async () => ({ gates: (await store.gates.list({ open: true })).map((gate) => viewGate(gate, [])) }),
+      handle: async ({ caller }) => {
+        const gates = onlySeen(caller(), await store.gates.list({ open: true }), applicationOfRun);
+        return { gates: gates.map((gate) => viewGate(gate, [])) };
+      },
     }),
     defineRoute({
       method: 'post',
       path: '/v1/runs/{application}/{number}/gates/{gate}/decisions',
       access: 'approver',
+      scope: 'gate',
       summary: 'Approves or rejects; the first decision of an opening counts',
       status: 201,
       params: RunParams.extend({ gate: TaskNameText }),
@@ -37,6 +44,9 @@ export function gateRoutes(dependencies: RouteDependencies, reader: RunReader): 
       answer: DecisionAnswer,
       handle: async ({ params, body, caller }) => {
         const { id } = await reader.require(addressOf(params, {}));
+        const gate = await store.gates.get(id, params.gate);
+        if (gate === undefined) throw new DomainError('gate-unknown', `The run ${id} has no gate "${params.gate}"`);
+        demand(caller(), 'approver', { application: params.application, environment: gate.environment });
         const { verdict, comment, opening } = body;
         const { decision, repeated } = await store.gates.decide(id, params.gate, {
           verdict,

@@ -33,6 +33,7 @@ export function logRoutes(dependencies: RouteDependencies, reader: RunReader): r
       method: 'get',
       path: '/v1/runs/{application}/{number}/tasks/{task}/log',
       access: 'viewer',
+      scope: 'application',
       summary: 'The output of a task attempt from an offset on: as text, or with accept: text/event-stream as it grows',
       answers: { 200: { 'text/plain': z.string(), 'text/event-stream': z.string() } },
       params: RunParams.extend({ task: TaskNameText }),

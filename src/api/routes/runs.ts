@@ -1,11 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import { seenApplications } from '../../core/model/access.ts';
 import { isSha, parseDigest, parseTaskName } from '../../core/model/ids.ts';
 import type { ApplicationName, Sha, TaskName } from '../../core/model/ids.ts';
 import { isTerminal, taskStatuses } from '../../core/model/status.ts';
 import type { Commit, GitSource } from '../../ports/git.ts';
+import type { Token } from '../../ports/credential-store.ts';
 import type { RunRow } from '../../ports/store.ts';
+import { demand } from '../authenticate.ts';
 import { firstLine } from '../../core/model/foreign-text.ts';
 import { TriggerAnswer, viewAnswer } from '../delivery-view.ts';
 import type { RouteDependencies } from '../dependencies.ts';
@@ -44,20 +47,23 @@ export function runRoutes(dependencies: RouteDependencies, reader: RunReader): r
       method: 'get',
       path: '/v1/runs',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Lists the runs, newest first',
       query: ListQuery,
       answer: z.object({ runs: z.array(RunView) }),
-      handle: async ({ query }) => ({ runs: await listRuns(dependencies, reader, query) }),
+      handle: async ({ query, caller }) => ({ runs: await listRuns(dependencies, reader, query, caller()) }),
     }),
     defineStream({
       method: 'get',
       path: '/v1/events',
       access: 'viewer',
+      scope: 'seen',
       summary: 'The newest runs and each change among them, as server-sent events',
       answers: { 200: { 'text/event-stream': z.string() } },
       query: z.object({ application: ApplicationNameText.optional() }),
-      handle: async ({ query, response, signal }) => {
+      handle: async ({ query, response, signal, caller }) => {
         const filter = {
+          among: seenApplications(caller().grants),
           ...(query.application !== undefined && { application: query.application }),
           limit: watchedRuns,
         };
@@ -69,6 +75,7 @@ export function runRoutes(dependencies: RouteDependencies, reader: RunReader): r
       method: 'get',
       path: runPath,
       access: 'viewer',
+      scope: 'application',
       summary: 'Shows a run: its tasks, attempts and gates',
       params: RunParams,
       query: RoundQuery,
@@ -79,6 +86,7 @@ export function runRoutes(dependencies: RouteDependencies, reader: RunReader): r
       method: 'get',
       path: `${runPath}/events`,
       access: 'viewer',
+      scope: 'application',
       summary: 'A run and each change of it until its end, as server-sent events',
       answers: { 200: { 'text/event-stream': z.string() } },
       params: RunParams,
@@ -99,6 +107,7 @@ function runActions(dependencies: RouteDependencies, reader: RunReader, runPath:
       method: 'post',
       path: '/v1/applications/{application}/runs',
       access: 'developer',
+      scope: 'application',
       summary: 'Starts a run of a branch or of a commit; the header idempotency-key makes it safe to repeat',
       status: 202,
       params: z.object({ application: ApplicationNameText }),
@@ -113,6 +122,7 @@ function runActions(dependencies: RouteDependencies, reader: RunReader, runPath:
       method: 'post',
       path: `${runPath}/cancel`,
       access: 'developer',
+      scope: 'application',
       summary: 'Asks a run to end',
       status: 202,
       params: RunParams,
@@ -130,6 +140,7 @@ function runActions(dependencies: RouteDependencies, reader: RunReader, runPath:
       method: 'post',
       path: `${runPath}/retry`,
       access: 'developer',
+      scope: 'application',
       summary: 'Runs again what did not succeed, or from a task on; all else is kept',
       status: 202,
       params: RunParams,
@@ -152,6 +163,7 @@ async function listRuns(
   dependencies: RouteDependencies,
   reader: RunReader,
   query: z.output<typeof ListQuery>,
+  caller: Token,
 ): Promise<RunView[]> {
   const { application, status, limit, before } = query;
   if (before !== undefined && application === undefined) {
@@ -160,13 +172,17 @@ async function listRuns(
       'The query before needs application: run numbers are counted per application',
     );
   }
-  if (application !== undefined) await requireApplication(dependencies, application);
+  if (application !== undefined) {
+    demand(caller, 'viewer', { application });
+    await requireApplication(dependencies, application);
+  }
   const oldest =
     before === undefined || application === undefined
       ? undefined
       : await reader.require({ application, number: before, round: undefined });
   const rows = await dependencies.store.runs.list({
     limit,
+    among: seenApplications(caller.grants),
     ...(application !== undefined && { application }),
     ...(status !== undefined && { status }),
     ...(oldest !== undefined && { before: oldest.id }),

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
+import type { Token } from '../../ports/credential-store.ts';
+import { applicationOfRun, onlySeen } from '../authenticate.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { readQueue } from '../queue.ts';
 import { defineRoute, defineStream } from '../route.ts';
@@ -19,6 +21,7 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       method: 'get',
       path: '/healthz',
       access: 'public',
+      scope: 'none',
       summary: 'Answers while the process lives',
       answer: Health,
       handle: () => Promise.resolve({ status: 'ok' as const }),
@@ -27,6 +30,7 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       method: 'get',
       path: '/readyz',
       access: 'public',
+      scope: 'none',
       summary: 'Answers when deliveries can be taken: the database is there. Temporal may be away (I1)',
       answer: z.object({ status: z.literal('ok'), temporal: z.enum(['ok', 'unavailable']) }),
       handle: async () => {
@@ -38,14 +42,16 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       method: 'get',
       path: '/v1/queue',
       access: 'viewer',
+      scope: 'seen',
       summary: 'Capacity, running and waiting jobs, deploys that wait for a lock, gates that wait for a person',
       answer: QueueView,
-      handle: () => readQueue(store, reader, jobCapacity),
+      handle: async ({ caller }) => seenOf(caller(), await readQueue(store, reader, jobCapacity)),
     }),
     defineRoute({
       method: 'get',
       path: '/v1/status',
       access: 'viewer',
+      scope: 'loam',
       summary: 'What this Loam is and how it stands',
       answer: StatusView,
       handle: () => readStatus(dependencies),
@@ -54,6 +60,7 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       method: 'get',
       path: '/docs/errors.md',
       access: 'public',
+      scope: 'none',
       summary: 'The page that every problem links to',
       answers: { 200: { 'text/markdown': z.string() } },
       handle: async ({ response }) => {
@@ -66,6 +73,14 @@ export function serviceRoutes(dependencies: RouteDependencies, reader: RunReader
       },
     }),
   ];
+}
+
+/** Places in the queue count all jobs, also those that the caller does not see. */
+function seenOf(caller: Token, queue: QueueView): QueueView {
+  const seen = <Row extends { readonly run: string }>(rows: readonly Row[]): Row[] =>
+    onlySeen(caller, rows, applicationOfRun);
+  const { running, waiting, locks, gates } = queue;
+  return { ...queue, running: seen(running), waiting: seen(waiting), locks: seen(locks), gates: seen(gates) };
 }
 
 async function readStatus(dependencies: RouteDependencies): Promise<StatusView> {

@@ -1,5 +1,5 @@
 import type { SecretView, TokenView } from '../../api/schema.ts';
-import { addCommand, addGroup, segment, textOption } from '../command.ts';
+import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
 import type { Registry, Tools } from '../command.ts';
 import { exitCodes, usage } from '../failure.ts';
 import { readSecret } from '../input.ts';
@@ -95,26 +95,35 @@ function tokenCommands(registry: Registry): void {
       usage: 'add <name>',
       summary: 'make a token, which is shown only this once; a repeated name replaces the old one',
       examples: [
-        'loam token add ann --role approver',
+        'loam token add ann --role developer:thingy --role approver:thingy/production',
+        'loam token add dashboard --role viewer --expires-at 2030-01-31T10:00:00Z',
         'LOAM_TOKEN=$(loam token add ci --role developer --json | jq -r .token)',
       ],
-      more: 'Roles: viewer sees, developer also triggers, cancels and retries, approver also decides gates, admin does all.',
+      more: `Roles: viewer sees, developer also triggers, cancels and retries, approver also decides gates, admin does all.
+ROLE holds everywhere, ROLE:APPLICATION there; approver and admin also as ROLE:APPLICATION/ENVIRONMENT. Who has a role in an application sees all of it.`,
     },
     async ({ client, show }, [name], options) => {
       const token = await client.request<TokenView & { token: string }>('PUT', `/v1/tokens/${segment(name)}`, {
-        role: options['role'],
+        roles: listOption(options, 'role'),
+        expiresAt: textOption(options, 'expiresAt'),
       });
       show(token, () => `${token.token}\n`);
       return exitCodes.ok;
     },
-  ).requiredOption('--role <role>', 'viewer, developer, approver or admin');
+  )
+    .requiredOption('--role <role>', 'viewer, developer, approver or admin, and where (repeat it)', collect)
+    .option('--expires-at <instant>', 'when it ends by itself, such as 2030-01-31T10:00:00Z (default: never)');
   addCommand(
     registry,
     group,
-    { usage: 'list', summary: 'list the tokens: names and roles', examples: ['loam token list'] },
+    { usage: 'list', summary: 'list the tokens: names, roles and when they expire', examples: ['loam token list'] },
     async ({ client, show }) => {
       const document = await client.request<{ tokens: TokenView[] }>('GET', '/v1/tokens');
-      show(document, () => table(document.tokens.map((one) => [one.name, one.role, one.createdAt])));
+      show(document, () =>
+        table(
+          document.tokens.map(({ name, roles, expiresAt }) => [name, roles.join(' '), expiresAt ?? 'does not expire']),
+        ),
+      );
       return exitCodes.ok;
     },
   );

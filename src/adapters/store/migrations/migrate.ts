@@ -3,12 +3,14 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { createFirstTables } from './0001-first.ts';
 import { addReceipts } from './0002-receipts.ts';
 import { addTrustCredentials } from './0003-trust-credentials.ts';
+import { addGrants } from './0004-grants.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-first': { up: createFirstTables },
   '0002-receipts': { up: addReceipts },
   '0003-trust-credentials': { up: addTrustCredentials },
+  '0004-grants': { up: addGrants },
 };
 
 /**

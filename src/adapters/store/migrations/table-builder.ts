@@ -24,6 +24,11 @@ export interface TableOptions {
   readonly ofRun?: boolean;
 }
 
+/** Type of a number in the database at hand: PostgreSQL's `integer` is too small for an instant. */
+export function numberType(db: Kysely<unknown>): ColumnTypes['number'] {
+  return (isSqlite(db) ? sqliteTypes : postgresTypes).number;
+}
+
 /** `?` behind a type: may be null. */
 export async function createTable(
   db: Kysely<unknown>,

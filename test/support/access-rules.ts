@@ -1,0 +1,45 @@
+import type { Role } from '../../src/core/model/access.ts';
+import type { Scope } from '../../src/api/route.ts';
+
+export type Rule = readonly [role: Role | 'public' | 'trigger', scope: Scope];
+
+/** Who may call what, written a second time by hand: a route that is not here, or says otherwise, fails the matrix. */
+export const routeRules: Readonly<Record<string, Rule>> = {
+  'get /healthz': ['public', 'none'],
+  'get /readyz': ['public', 'none'],
+  'get /docs/errors.md': ['public', 'none'],
+  'get /v1/openapi.json': ['public', 'none'],
+  'post /v1/triggers/{trigger}': ['trigger', 'none'],
+  'get /v1/triggers/{trigger}/runs/{number}/events': ['trigger', 'none'],
+  'get /v1/applications': ['viewer', 'seen'],
+  'get /v1/environments': ['viewer', 'seen'],
+  'get /v1/runs': ['viewer', 'seen'],
+  'get /v1/events': ['viewer', 'seen'],
+  'get /v1/gates': ['viewer', 'seen'],
+  'get /v1/queue': ['viewer', 'seen'],
+  'get /v1/deliveries/{delivery}': ['viewer', 'seen'],
+  'get /v1/applications/{application}': ['viewer', 'application'],
+  'get /v1/applications/{application}/releases': ['viewer', 'application'],
+  'get /v1/applications/{application}/secrets': ['viewer', 'application'],
+  'get /v1/applications/{application}/environments/{environment}': ['viewer', 'environment'],
+  'get /v1/runs/{application}/{number}': ['viewer', 'application'],
+  'get /v1/runs/{application}/{number}/events': ['viewer', 'application'],
+  'get /v1/runs/{application}/{number}/tasks/{task}/log': ['viewer', 'application'],
+  'get /v1/status': ['viewer', 'loam'],
+  'get /v1/trusts': ['viewer', 'loam'],
+  'get /v1/trusts/{name}': ['viewer', 'loam'],
+  'post /v1/applications/{application}/runs': ['developer', 'application'],
+  'post /v1/runs/{application}/{number}/cancel': ['developer', 'application'],
+  'post /v1/runs/{application}/{number}/retry': ['developer', 'application'],
+  'post /v1/runs/{application}/{number}/gates/{gate}/decisions': ['approver', 'gate'],
+  'patch /v1/applications/{application}': ['admin', 'application'],
+  'put /v1/applications/{application}/secrets/{name}': ['admin', 'application'],
+  'delete /v1/applications/{application}/secrets/{name}': ['admin', 'application'],
+  'put /v1/applications/{application}/environments/{environment}': ['admin', 'environment'],
+  'post /v1/applications': ['admin', 'loam'],
+  'put /v1/trusts/{name}': ['admin', 'loam'],
+  'post /v1/trusts/{name}/reconnect': ['admin', 'loam'],
+  'get /v1/tokens': ['admin', 'loam'],
+  'put /v1/tokens/{name}': ['admin', 'loam'],
+  'delete /v1/tokens/{name}': ['admin', 'loam'],
+};
