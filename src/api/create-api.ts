@@ -4,15 +4,17 @@ import express from 'express';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { DomainError } from '../core/errors.ts';
 import type { Token } from '../ports/credential-store.ts';
-import { authenticate, checkHost } from './authenticate.ts';
+import { audited } from './audit.ts';
+import { authenticate, authorize, checkHost } from './authenticate.ts';
 import type { ApiDependencies, RouteDependencies } from './dependencies.ts';
 import { documentRoute } from './openapi.ts';
-import { createErrorHandler } from './problem.ts';
+import { asDomainError, createErrorHandler } from './problem.ts';
 import { maxDeliveryBytes } from './delivery.ts';
 import { createReceiver } from './receive.ts';
 import type { Receiver } from './receive.ts';
 import { createRelayTriggers } from './relay-triggers.ts';
 import type { Route } from './route.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { applicationRoutes } from './routes/applications.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
@@ -63,6 +65,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...applicationRoutes(dependencies),
     ...environmentRoutes(dependencies),
     ...credentialRoutes(dependencies),
+    ...auditRoutes(dependencies),
     ...runRoutes(dependencies, reader),
     ...logRoutes(dependencies, reader),
     ...gateRoutes(dependencies, reader),
@@ -94,22 +97,36 @@ function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCa
   const limit = route.readsRawBody ? maxDeliveryBytes : maxBodyBytes;
   return [
     async (request, _response, next) => {
-      const token = await authenticate(dependencies.store.tokens, request, route);
-      if (token !== undefined) callers.set(request, token);
+      const token = await authenticate(dependencies.store.tokens, request, route.access);
+      if (token !== undefined) {
+        callers.set(request, token);
+        await refuse(dependencies, route, { token, request });
+      }
       next();
     },
     // The body stays bytes: signatures are over what came, and there is one place that parses.
     express.raw({ limit, type: () => true, inflate: false }),
     async (request, response) => {
-      const answer = await route.run({
-        request,
-        response,
-        signal: calls.open(response),
-        caller: () => callerOf(callers, request),
-      });
+      const caller = (): Token => callerOf(callers, request);
+      const run = (): Promise<unknown> => route.run({ request, response, signal: calls.open(response), caller });
+      const token = callers.get(request);
+      const answer = await (token === undefined ? run() : audited(dependencies, route, { token, request }, run));
       if (route.jsonStatus !== undefined) response.status(route.jsonStatus).json(answer);
     },
   ];
+}
+
+/** What is refused before its body is read is noted too. */
+async function refuse(
+  dependencies: RouteDependencies,
+  route: Route,
+  call: { readonly token: Token; readonly request: Request },
+): Promise<void> {
+  try {
+    authorize(call.token, route, call.request.params);
+  } catch (error) {
+    await audited(dependencies, route, call, () => Promise.reject(asDomainError(error)));
+  }
 }
 
 function callerOf(callers: WeakMap<Request, Token>, request: Request): Token {

@@ -45,6 +45,8 @@ interface RouteHead {
   readonly access: Access;
   readonly scope: Scope;
   readonly summary: string;
+  /** Fields of query and body that the audit log keeps: never a secret. */
+  readonly recorded: readonly string[];
 }
 
 type SuccessStatus = 200 | 201 | 202;
@@ -87,7 +89,7 @@ export function defineRoute<
   Params extends z.ZodType = Nothing,
   Query extends z.ZodType = Nothing,
   Body extends z.ZodType = Nothing,
->(spec: Optional<RouteSpec<Params, Query, Body, Answer>, 'params' | 'query' | 'body' | 'status'>): Route {
+>(spec: Optional<RouteSpec<Params, Query, Body, Answer>, 'params' | 'query' | 'body' | 'status' | 'recorded'>): Route {
   const { params = nothing, query = nothing, body, status = 200 } = spec;
   return {
     ...headOf(spec),
@@ -111,8 +113,8 @@ export function defineRoute<
   };
 }
 
-function headOf({ method, path, access, scope, summary }: RouteHead): RouteHead {
-  return { method, path, access, scope, summary };
+function headOf({ method, path, access, scope, summary, recorded = [] }: Optional<RouteHead, 'recorded'>): RouteHead {
+  return { method, path, access, scope, summary, recorded };
 }
 
 interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends RouteHead {
@@ -127,7 +129,7 @@ interface StreamSpec<Params extends z.ZodType, Query extends z.ZodType> extends 
 
 /** A route that writes its response itself: texts, event streams, and the trigger, which must see the body before anybody parses it. */
 export function defineStream<Params extends z.ZodType = Nothing, Query extends z.ZodType = Nothing>(
-  spec: Optional<StreamSpec<Params, Query>, 'params' | 'query'>,
+  spec: Optional<StreamSpec<Params, Query>, 'params' | 'query' | 'recorded'>,
 ): Route {
   const { params = nothing, query = nothing } = spec;
   return {
@@ -176,7 +178,7 @@ function describeIssue(part: string, issue: z.core.$ZodIssue): Problem {
   return { pointer: `/${path.join('/')}`, message: issue.message };
 }
 
-function readBody(request: Request): unknown {
+export function readBody(request: Request): unknown {
   const body: unknown = request.body;
   if (!Buffer.isBuffer(body) || body.length === 0) return {};
   if (request.is('application/json') === false) {

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { applicationCommands } from './commands/application.ts';
+import { auditCommands } from './commands/audit.ts';
 import { credentialCommands } from './commands/credential.ts';
 import { deliveryCommands } from './commands/delivery.ts';
 import { environmentCommands } from './commands/environment.ts';
@@ -62,6 +63,7 @@ function makeProgram(context: CliContext, finish: (code: number) => void): Comma
   environmentCommands(registry);
   credentialCommands(registry);
   trustCommands(registry);
+  auditCommands(registry);
   inherit(program);
   return program;
 }

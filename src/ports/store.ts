@@ -5,6 +5,7 @@ import type { DeliveryAnswer, DeliverySource, KnownHead, Push } from '../core/mo
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
+import type { AuditStore } from './audit-store.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
@@ -24,6 +25,7 @@ export interface Store {
   readonly trusts: TrustStore;
   readonly secrets: SecretStore;
   readonly tokens: TokenStore;
+  readonly audit: AuditStore;
   readonly logs: LogPositionStore;
   close(): Promise<void>;
 }

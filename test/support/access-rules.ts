@@ -39,6 +39,7 @@ export const routeRules: Readonly<Record<string, Rule>> = {
   'post /v1/applications': ['admin', 'loam'],
   'put /v1/trusts/{name}': ['admin', 'loam'],
   'post /v1/trusts/{name}/reconnect': ['admin', 'loam'],
+  'get /v1/audit': ['admin', 'loam'],
   'get /v1/tokens': ['admin', 'loam'],
   'put /v1/tokens/{name}': ['admin', 'loam'],
   'delete /v1/tokens/{name}': ['admin', 'loam'],

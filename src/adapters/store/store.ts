@@ -2,6 +2,7 @@ import type { Logger } from '../../ports/logger.ts';
 import type { Secret, SecretBox } from '../../ports/secret.ts';
 import type { Store } from '../../ports/store.ts';
 import { SqlApplicationStore } from './applications.ts';
+import { SqlAuditStore } from './audit.ts';
 import { Database } from './database.ts';
 import { SqlDeliveryStore } from './deliveries.ts';
 import { SqlEnvironmentStore, type PickFrontPort } from './environments.ts';
@@ -57,6 +58,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     trusts: new SqlTrustStore(database),
     secrets: new SqlSecretStore(database),
     tokens: new SqlTokenStore(database),
+    audit: new SqlAuditStore(database),
     logs: new SqlLogPositionStore(database),
     close: () => database.close(),
   };

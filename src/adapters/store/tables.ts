@@ -209,6 +209,18 @@ export interface TokenTable {
   readonly expiresAtMs: number | null;
 }
 
+export interface AuditTable {
+  readonly number: number;
+  readonly atMs: number;
+  readonly token: string;
+  readonly address: string;
+  readonly method: string;
+  readonly path: string;
+  readonly details: Json;
+  readonly status: number | null;
+  readonly code: string | null;
+}
+
 export interface LogTable {
   readonly run: RunId;
   readonly task: TaskName;
@@ -233,5 +245,6 @@ export interface Tables {
   readonly trusts: TrustTable;
   readonly secrets: SecretTable;
   readonly tokens: TokenTable;
+  readonly audit: AuditTable;
   readonly logs: LogTable;
 }

@@ -70,6 +70,7 @@ export function environmentRoutes(dependencies: RouteDependencies): readonly Rou
       path: '/v1/applications/{application}/environments/{environment}',
       access: 'admin',
       scope: 'environment',
+      recorded: ['target', 'protected', 'branches', 'trust', 'replicas', 'lockPolicy'],
       summary: 'Registers or changes an environment; what is left out keeps its value',
       params,
       body: Settings,

@@ -37,6 +37,7 @@ export function gateRoutes(dependencies: RouteDependencies, reader: RunReader): 
       path: '/v1/runs/{application}/{number}/gates/{gate}/decisions',
       access: 'approver',
       scope: 'gate',
+      recorded: ['verdict', 'opening'],
       summary: 'Approves or rejects; the first decision of an opening counts',
       status: 201,
       params: RunParams.extend({ gate: TaskNameText }),

@@ -4,6 +4,7 @@ import { createFirstTables } from './0001-first.ts';
 import { addReceipts } from './0002-receipts.ts';
 import { addTrustCredentials } from './0003-trust-credentials.ts';
 import { addGrants } from './0004-grants.ts';
+import { addAudit } from './0005-audit.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -11,6 +12,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0002-receipts': { up: addReceipts },
   '0003-trust-credentials': { up: addTrustCredentials },
   '0004-grants': { up: addGrants },
+  '0005-audit': { up: addAudit },
 };
 
 /**

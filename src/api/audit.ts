@@ -1,0 +1,69 @@
+// Who changed what: a row is durable before a changing handler runs, its outcome is added after. Only fields that a route names are kept (I7).
+import type { Request } from 'express';
+import { errorKinds } from '../core/errors.ts';
+import type { Token } from '../ports/credential-store.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Store } from '../ports/store.ts';
+import { asDomainError } from './problem.ts';
+import { readBody } from './route.ts';
+import type { Route } from './route.ts';
+
+interface AuditDependencies {
+  readonly store: Pick<Store, 'audit'>;
+  readonly logger: Logger;
+}
+
+/** Throws `store-unavailable`, and then nothing has been done: there is no change without its row. */
+export async function audited<Answer>(
+  { store, logger }: AuditDependencies,
+  route: Route,
+  { token, request }: { readonly token: Token; readonly request: Request },
+  work: () => Promise<Answer>,
+): Promise<Answer> {
+  if (route.method === 'get') return work();
+  const number = await store.audit.begin({
+    token: token.name,
+    address: request.socket.remoteAddress ?? '',
+    method: request.method,
+    path: request.path,
+    details: detailsOf(route, request),
+  });
+  const end = async (status: number, code: string | undefined): Promise<void> => {
+    // The change is done, or refused: its answer must not be lost with the note of it.
+    await store.audit.end(number, { status, code }).catch((error: unknown) => {
+      logger.error({ number, status, code, error }, 'outcome not noted in the audit log');
+    });
+  };
+  try {
+    const answer = await work();
+    await end(route.jsonStatus ?? 200, undefined);
+    return answer;
+  } catch (error) {
+    const { code } = asDomainError(error);
+    await end(errorKinds[code].status, code);
+    throw error;
+  }
+}
+
+const maxLength = 300;
+
+function detailsOf({ recorded }: Route, request: Request): Readonly<Record<string, unknown>> {
+  const given: Readonly<Record<string, unknown>> = { ...request.query, ...bodyOf(request) };
+  return Object.fromEntries(
+    recorded.flatMap((name) => {
+      const value = given[name];
+      if (value === undefined) return [];
+      return [[name, JSON.stringify(value).length > maxLength ? '(too long to keep)' : value]];
+    }),
+  );
+}
+
+/** The route itself will refuse what cannot be read. */
+function bodyOf(request: Request): object {
+  try {
+    const body = readBody(request);
+    return typeof body === 'object' && body !== null ? body : {};
+  } catch {
+    return {};
+  }
+}
