@@ -15,17 +15,21 @@ export function testStoreTrusts(withStore: WithStore): void {
     withStore(async ({ store, clock }) => {
       await putTrust(store);
 
-      const answers = await Promise.all(['a', 'b', 'c'].map((owner) => store.trusts.lease('demo', owner, 1_000)));
-      const extended = await store.trusts.lease('demo', 'a', 1_000);
+      const owners = ['a', 'b', 'c'];
+      const answers = await Promise.all(owners.map((owner) => store.trusts.lease('demo', owner, 1_000)));
+      // Which of them is first is the database's to say.
+      const first = owners.find((_owner, index) => answers[index] === true) ?? '';
+      const next = owners.find((owner) => owner !== first) ?? '';
+      const extended = await store.trusts.lease('demo', first, 1_000);
       clock.nowMs += 1_000;
-      const over = await store.trusts.lease('demo', 'b', 1_000);
-      await store.trusts.unlease('demo', 'a');
-      const kept = await store.trusts.lease('demo', 'a', 1_000);
-      await store.trusts.unlease('demo', 'b');
+      const over = await store.trusts.lease('demo', next, 1_000);
+      await store.trusts.unlease('demo', first);
+      const kept = await store.trusts.lease('demo', first, 1_000);
+      await store.trusts.unlease('demo', next);
 
-      expect(answers).toEqual([true, false, false]);
+      expect(answers.filter(Boolean)).toHaveLength(1);
       expect([extended, over, kept]).toEqual([true, true, false]);
-      expect(await store.trusts.lease('demo', 'a', 1_000)).toBe(true);
+      expect(await store.trusts.lease('demo', first, 1_000)).toBe(true);
       await expect(store.trusts.lease('nobody', 'a', 1)).rejects.toMatchObject({ code: 'trust-unknown' });
     }));
 
