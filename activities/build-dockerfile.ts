@@ -1,10 +1,11 @@
 // Keeps I2 (a build that was cut off finds what it made, or goes on from the engine's cache), I5 (known by digest) and I7 (no secret enters an image).
 import { DomainError } from '../src/core/errors.ts';
 import type { BuildImageTask, ImageSettings } from '../src/core/graph/graph.ts';
+import type { Digest } from '../src/core/model/ids.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
 import type { ImageEnd, ImageSpec } from '../src/ports/image-builder.ts';
 import type { RunRow } from '../src/ports/store.ts';
-import { attemptKey, cancelled, cut, failed, runAttempt, succeeded } from './attempt.ts';
+import { attemptKey, cancelled, cut, failed, runAttempt } from './attempt.ts';
 import type { Attempt, AttemptEnd } from './attempt.ts';
 import { readRun, readSource } from './compiled-plan.ts';
 import type { Room } from './dependencies.ts';
@@ -13,23 +14,26 @@ import { resolveValue } from './job-environment.ts';
 import { beginNextRange, openJobLog } from './job-log.ts';
 import type { TaskInput } from './types.ts';
 
-export interface ImageInput extends TaskInput<BuildImageTask> {
+export interface ImageBuild {
+  readonly input: TaskInput<Pick<BuildImageTask, 'name' | 'application' | 'timeoutMs' | 'rerun' | 'network'>>;
   readonly image: ImageSettings;
+  /** Ends the task with what was built. */
+  readonly onBuilt: (image: { readonly digest: Digest; readonly reference: string | undefined }) => Promise<AttemptEnd>;
 }
 
 const minTimeoutMs = 1_000;
 
-export function buildFromDockerfile(room: Room, input: ImageInput): Promise<TaskOutcome> {
-  return runAttempt(room, attemptKey(input), { hasLog: true }, (attempt) =>
-    whileBeating(room.limits.heartbeatEveryMs, (signal) => buildToEnd(room, input, attempt, signal), {
+export function buildFromDockerfile(room: Room, build: ImageBuild): Promise<TaskOutcome> {
+  return runAttempt(room, attemptKey(build.input), { hasLog: true }, (attempt) =>
+    whileBeating(room.limits.heartbeatEveryMs, (signal) => buildToEnd(room, build, attempt, signal), {
       runningSince: new Date(attempt.startedAtMs).toISOString(),
     }),
   );
 }
 
-async function buildToEnd(room: Room, input: ImageInput, attempt: Attempt, signal: AbortSignal): Promise<AttemptEnd> {
-  const { task } = input;
-  const spec = await makeSpec(room, input);
+async function buildToEnd(room: Room, build: ImageBuild, attempt: Attempt, signal: AbortSignal): Promise<AttemptEnd> {
+  const { task } = build.input;
+  const spec = await makeSpec(room, build);
   const log = await openJobLog(room, attempt.key, []);
   if (!attempt.first && task.rerun === 'never')
     return failed('job-lost', 'the build was cut off, and may not be begun again by itself');
@@ -40,7 +44,7 @@ async function buildToEnd(room: Room, input: ImageInput, attempt: Attempt, signa
   const overflow = new AbortController();
   const limits = AbortSignal.any([timeout, overflow.signal]);
   try {
-    return await describeEnd(room, input, await follow(room, spec, { signal, limits, overflow }));
+    return await describeEnd(room, build, await follow(room, spec, { signal, limits, overflow }));
   } catch (error) {
     if (interruption() === 'cancel') {
       await room.logs.note(attempt.key, 'loam: cancelled; the build is stopped');
@@ -73,21 +77,17 @@ async function follow(
   }
 }
 
-async function describeEnd(room: Room, input: ImageInput, end: ImageEnd): Promise<AttemptEnd> {
+async function describeEnd(room: Room, { input, onBuilt }: ImageBuild, end: ImageEnd): Promise<AttemptEnd> {
   if (end.type === 'failed') {
     if (end.exitCode === undefined) return failed('build-failed', end.reason);
     return { outcome: { status: 'failed', exitCode: end.exitCode, reason: cut(end.reason) } };
   }
   await room.logs.note(attemptKey(input), `loam: image ${end.digest}`);
-  const { digest, reference } = end;
-  return {
-    ...succeeded({ '': digest, digest, ...(reference !== undefined && { reference }) }),
-    outcome: { status: 'succeeded', exitCode: 0 },
-  };
+  return onBuilt(end);
 }
 
-async function makeSpec(room: Room, input: ImageInput): Promise<ImageSpec> {
-  const { task, image, run } = input;
+async function makeSpec(room: Room, { input, image }: ImageBuild): Promise<ImageSpec> {
+  const { task, run } = input;
   const row = await readRun(room, run);
   if (row.snapshot === undefined) throw new DomainError('blob-missing', `run ${run} has no snapshot of its commit`);
   const args: Record<string, string> = {};

@@ -19,7 +19,8 @@ export interface ActivityDependencies {
   readonly logs: LogStore;
   readonly git: Git;
   readonly executor: Executor;
-  readonly target: Target;
+  /** One of each kind that environments may be registered for. */
+  readonly targets: readonly Target[];
   readonly trustProviders: readonly TrustProvider[];
   readonly images: ImageBuilder;
   readonly engine: RunEngine;

@@ -7,6 +7,7 @@ import { isDigest } from '../src/core/model/ids.ts';
 import type { Digest, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { Template } from '../src/core/template/template.ts';
 import type { Environment, RunRow } from '../src/ports/store.ts';
+import type { Target } from '../src/ports/target.ts';
 import type { Room } from './dependencies.ts';
 import { resolveValue } from './job-environment.ts';
 import { readTemplate } from './read-template.ts';
@@ -39,7 +40,9 @@ export function subjectOf(task: TaskName, { digest, template }: FoundTemplate): 
 
 export interface Admitted {
   readonly image: Digest;
-  readonly start: string;
+  readonly start: string | undefined;
+  /** Where the target finds it. */
+  readonly artifact: string;
 }
 
 /** Everything that must hold before a release is begun. Changes nothing. */
@@ -55,30 +58,49 @@ export async function admitDeploy(
   const { row, environment, found } = deploy;
   const refusal = whyBranchRefused(environment, row.ref);
   if (refusal !== undefined) throw new DomainError('deploy-refused', refusal);
-  guardTarget(room, environment, found.template);
+  const { kind } = findTarget(room, environment);
+  guardEnvironment(environment, found.template);
   if (environment.protected) await demandApproval(room, deploy);
-  return needArtifact(room, found.template);
+  return needArtifact(room, found.template, kind);
 }
 
-function guardTarget(room: Room, { name, target }: Environment, template: Template): void {
-  if (target !== room.target.kind) {
-    throw new DomainError(
-      'deploy-refused',
-      `environment ${name} is registered for ${target}; this Loam deploys to ${room.target.kind} only`,
-    );
-  }
-  if (template.environment !== undefined && template.environment !== name) {
-    throw new DomainError(
-      'template-invalid',
-      `the template was made for environment ${template.environment} and is deployed to ${name}`,
-    );
-  }
-  if (template.services.length > 0) {
-    throw new DomainError(
-      'deploy-refused',
-      `target ${target} provides no services (${template.services.join(', ')}); give their addresses as config`,
-    );
-  }
+/** Throws `deploy-refused`: an environment may be registered for what this Loam does not serve. */
+export function findTarget(room: Room, { name, target }: Environment): Target {
+  const found = room.targets.find(({ kind }) => kind === target);
+  if (found !== undefined) return found;
+  const kinds = room.targets.map(({ kind }) => kind).join(' and ');
+  throw new DomainError(
+    'deploy-refused',
+    `environment ${name} is registered for ${target}; this Loam deploys to ${kinds} only`,
+  );
+}
+
+function guardEnvironment({ name }: Environment, template: Template): void {
+  if (template.environment === undefined || template.environment === name) return;
+  throw new DomainError(
+    'template-invalid',
+    `the template was made for environment ${template.environment} and is deployed to ${name}`,
+  );
+}
+
+/** No target brings services of its own: each is bound by its address in the environment's config. */
+export function guardServices(
+  { application, name }: Environment,
+  { services }: Template,
+  config: Readonly<Record<string, unknown>>,
+): void {
+  const missing = services.map(addressOf).filter((variable) => !Object.hasOwn(config, variable));
+  if (missing.length === 0) return;
+  const settings = missing.map((variable) => `--config ${variable}=...`).join(' ');
+  throw new DomainError(
+    'deploy-refused',
+    `services of ${application} are not bound in ${name}; give their addresses: loam env put ${application} ${name} ${settings}`,
+  );
+}
+
+/** The variable that binds a service. */
+function addressOf(service: string): string {
+  return `${service.toUpperCase().replaceAll('-', '_')}_URL`;
 }
 
 async function demandApproval(
@@ -103,17 +125,21 @@ async function demandApproval(
   );
 }
 
-/** Also when the run starts its release again: the artifact must still be there. */
-export async function needArtifact(room: Room, { image, start, application }: Template): Promise<Admitted> {
-  if (start === undefined) {
-    throw new DomainError('template-invalid', `application ${application} has no "start": say how it is started`);
-  }
+/** Also when the run starts its release again: the artifact must still be there. An image is looked for by the engine that starts it. */
+export async function needArtifact(
+  room: Room,
+  { image, start, application }: Template,
+  kind: Target['kind'],
+): Promise<Admitted> {
   if (image === undefined) {
     throw new DomainError(
       'template-invalid',
       'the template has no artifact: give generate_template an image: {get_output: <build task>.digest}',
     );
   }
-  await room.blobs.file(image);
-  return { image, start };
+  if (kind === 'docker') return { image, start, artifact: image };
+  if (start === undefined) {
+    throw new DomainError('template-invalid', `application ${application} has no "start": say how it is started`);
+  }
+  return { image, start, artifact: await room.blobs.file(image) };
 }

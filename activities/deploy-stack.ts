@@ -6,7 +6,7 @@ import type { Environment, Release, RunRow } from '../src/ports/store.ts';
 import { attemptKey, cancelled, describeError, failed, finalError, runAttempt, succeeded } from './attempt.ts';
 import type { AttemptEnd } from './attempt.ts';
 import { readPlan, readRun } from './compiled-plan.ts';
-import { admitDeploy, findTemplate } from './deploy-admission.ts';
+import { admitDeploy, findTarget, findTemplate, guardServices } from './deploy-admission.ts';
 import { clearLeftovers, describeServing, endOlderReleases, guardFence, note, returnToRecord } from './deploy-steps.ts';
 import type { Rollout } from './deploy-steps.ts';
 import type { Room } from './dependencies.ts';
@@ -38,6 +38,7 @@ async function deploy(room: Room, input: DeployInput, startedAtMs: number, signa
     environment,
     release,
     reference: referenceOf(release),
+    target: findTarget(room, environment),
     startedAtMs,
     timeoutMs: input.task.timeoutMs,
     signal,
@@ -48,11 +49,11 @@ async function deploy(room: Room, input: DeployInput, startedAtMs: number, signa
 
 /** Goes on from wherever rows and front say that the release is. */
 async function rollOut(rollout: Rollout): Promise<AttemptEnd> {
-  const { room, release, reference } = rollout;
+  const { target, release, reference } = rollout;
   const { application, environment, status } = release;
   if (status === 'failed' || status === 'cancelled') return ended(rollout, status);
   try {
-    const isServing = isSameRelease(await room.target.live(application, environment), reference);
+    const isServing = isSameRelease(await target.live(application, environment), reference);
     // It went live, and a later deploy has replaced it since.
     if (!isServing && status !== 'deploying') return succeeded(outputsOf(rollout, undefined));
     if (!isServing) await bringUp(rollout);
@@ -84,7 +85,8 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
   const { run, task, attempt, planDigest, fence } = input;
   const found = await findTemplate(room, run, task.template);
   const { image } = await admitDeploy(room, { row, environment, task: task.name, found });
-  const plan = await readPlan(room, planDigest);
+  const config = makeReleaseConfig(found.template, await readPlan(room, planDigest), environment);
+  guardServices(environment, found.template, config);
   const release = await room.store.releases.begin({
     application: row.application,
     environment: environment.name,
@@ -96,7 +98,7 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
     image,
     template: found.digest,
     planDigest,
-    config: makeReleaseConfig(found.template, plan, environment),
+    config,
   });
   await room.logs.note(
     attemptKey(input),
@@ -107,7 +109,7 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
 
 /** Up to the moment before the switch: the new release runs and is healthy, the old one serves. */
 async function bringUp(rollout: Rollout): Promise<void> {
-  const { room, release, environment, signal } = rollout;
+  const { room, target, release, environment, signal } = rollout;
   await returnToRecord(rollout);
   await clearLeftovers(rollout);
   const plan = await readPlan(room, release.planDigest);
@@ -116,7 +118,7 @@ async function bringUp(rollout: Rollout): Promise<void> {
   const spec = await makeReleaseSpec(room, release, held?.token);
   signal.throwIfAborted();
   await guardFence(rollout, 'start');
-  await room.target.start(spec, signal);
+  await target.start(spec, signal);
   await note(rollout, `release ${release.number} is started`);
   await awaitHealth(rollout, spec);
   // The last moment at which a cancel can leave the old release as it is.
@@ -125,9 +127,9 @@ async function bringUp(rollout: Rollout): Promise<void> {
 
 /** From here on nothing asks for a cancel: the traffic is on its way. Every step may be repeated. */
 async function goLive(rollout: Rollout): Promise<AttemptEnd> {
-  const { room, release, reference } = rollout;
+  const { room, target, release, reference } = rollout;
   await guardFence(rollout, 'switch');
-  const { url } = await room.target.switchTo(reference);
+  const { url } = await target.switchTo(reference);
   await note(rollout, `${url} leads to release ${release.number}`);
   await guardFence(rollout, 'live');
   await room.store.releases.makeLive(release);
@@ -142,12 +144,12 @@ function outputsOf({ environment, release }: Rollout, url: string | undefined): 
 
 /** The deploy has succeeded already: what cannot be ended now is ended by the next deploy or the sweeper. */
 async function retireOthers(rollout: Rollout): Promise<void> {
-  const { room, release, reference } = rollout;
+  const { room, target, release, reference } = rollout;
   try {
     await endOlderReleases(rollout);
-    for (const other of await room.target.list(release.application, release.environment)) {
+    for (const other of await target.list(release.application, release.environment)) {
       if (other.fence >= reference.fence || isSameRelease(reference, other)) continue;
-      await room.target.retire(other, room.limits.drainMs);
+      await target.retire(other, room.limits.drainMs);
       await note(rollout, `release ${other.release} has ended`);
     }
   } catch (error) {
@@ -162,12 +164,12 @@ async function retireOthers(rollout: Rollout): Promise<void> {
 
 /** Back to the last good release, in the world and in the rows. Throws on what a further attempt can mend. */
 async function abandon(rollout: Rollout, caught: unknown): Promise<AttemptEnd> {
-  const { room, release, reference } = rollout;
+  const { room, target, release, reference } = rollout;
   const why = interruption();
   if (why === 'leave') throw caught;
   const error = why === 'cancel' ? caught : await findCause(rollout, caught);
   const final = endingError(error);
-  const isServing = isSameRelease(await room.target.live(release.application, release.environment), reference);
+  const isServing = isSameRelease(await target.live(release.application, release.environment), reference);
   if (final !== undefined) {
     room.logger.info({ runId: release.run, task: release.task, ...describeError(error) }, 'deploy is given up');
     return fall(rollout, final, isServing);
@@ -225,15 +227,15 @@ async function record(rollout: Rollout, end: AttemptEnd): Promise<AttemptEnd> {
 
 /** An earlier attempt of this activity, or the sweeper, wrote the release's end; the attempt's own is still to be written. */
 async function ended(rollout: Rollout, status: 'failed' | 'cancelled'): Promise<AttemptEnd> {
-  const { room, release, reference } = rollout;
-  const serving = await room.target.live(release.application, release.environment);
+  const { target, release, reference } = rollout;
+  const serving = await target.live(release.application, release.environment);
   if (isSameRelease(serving, reference)) await returnToRecord(rollout);
   await removeOwn(rollout);
   const reason = release.reason ?? 'the deploy failed';
   return status === 'cancelled' ? cancelled(reason) : { outcome: { status, reason } };
 }
 
-async function removeOwn({ room, release, reference }: Rollout): Promise<void> {
-  const serving = await room.target.live(release.application, release.environment);
-  if (!isSameRelease(serving, reference)) await room.target.retire(reference, 0);
+async function removeOwn({ target, release, reference }: Rollout): Promise<void> {
+  const serving = await target.live(release.application, release.environment);
+  if (!isSameRelease(serving, reference)) await target.retire(reference, 0);
 }

@@ -1,7 +1,7 @@
 // Steps of a deploy that look at what others left (I3, I6).
 import { DomainError } from '../src/core/errors.ts';
 import type { AttemptKey, Environment, Release } from '../src/ports/store.ts';
-import type { ReleaseReference } from '../src/ports/target.ts';
+import type { ReleaseReference, Target } from '../src/ports/target.ts';
 import type { Room } from './dependencies.ts';
 import { isSameRelease } from './release-spec.ts';
 
@@ -12,6 +12,7 @@ export interface Rollout {
   readonly environment: Environment;
   readonly release: Release;
   readonly reference: ReleaseReference;
+  readonly target: Target;
   readonly startedAtMs: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -37,16 +38,16 @@ export async function guardFence({ room, release, environment }: Rollout, step: 
  * environment first goes back to what the rows say, so that a failure from here on leaves the last good release.
  */
 export async function returnToRecord(rollout: Rollout): Promise<void> {
-  const { room, release, environment } = rollout;
+  const { room, target, release, environment } = rollout;
   const { application, name } = environment;
-  const serving = await room.target.live(application, name);
+  const serving = await target.live(application, name);
   const recorded = (await room.store.environments.get(application, name))?.liveRelease;
   if (serving === undefined || recorded === undefined || serving.release === recorded) return;
   if (serving.fence > release.fence) return;
-  const good = (await room.target.list(application, name)).find((one) => one.release === recorded);
+  const good = (await target.list(application, name)).find((one) => one.release === recorded);
   if (good === undefined) return;
   await guardFence(rollout, 'return');
-  await room.target.switchTo(good);
+  await target.switchTo(good);
   await note(
     rollout,
     `the front was on release ${serving.release}, which never went live; release ${recorded} serves again`,
@@ -55,24 +56,24 @@ export async function returnToRecord(rollout: Rollout): Promise<void> {
 
 /** Ends what carries an older fence and does not serve. */
 export async function clearLeftovers(rollout: Rollout): Promise<void> {
-  const { room, environment, reference } = rollout;
+  const { room, target, environment, reference } = rollout;
   const { application, name } = environment;
   await endOlderReleases(rollout);
-  const serving = await room.target.live(application, name);
+  const serving = await target.live(application, name);
   const recorded = (await room.store.environments.get(application, name))?.liveRelease;
-  for (const other of await room.target.list(application, name)) {
+  for (const other of await target.list(application, name)) {
     const isKept = other.fence >= reference.fence || other.release === recorded || isSameRelease(serving, other);
     if (isKept) continue;
     await guardFence(rollout, 'clear');
-    await room.target.retire(other, 0);
+    await target.retire(other, 0);
     await note(rollout, `release ${other.release}, left by an earlier deploy, has ended`);
   }
 }
 
 /** Rows of older holders that are still deploying: their fence can never go live again. One that serves is left until something else does. */
-export async function endOlderReleases({ room, environment, release }: Rollout): Promise<void> {
+export async function endOlderReleases({ room, target, environment, release }: Rollout): Promise<void> {
   const { application, name } = environment;
-  const serving = await room.target.live(application, name);
+  const serving = await target.live(application, name);
   for (const other of await room.store.releases.list(application, name)) {
     if (other.status !== 'deploying' || other.fence >= release.fence || other.number === serving?.release) continue;
     await room.store.releases.fail(other, 'failed', `its deploy was cut off; release ${release.number} took its place`);
@@ -80,9 +81,9 @@ export async function endOlderReleases({ room, environment, release }: Rollout):
 }
 
 /** I6: which release is in charge after a deploy that did not succeed. */
-export async function describeServing({ room, environment, reference }: Rollout): Promise<string> {
+export async function describeServing({ target, environment, reference }: Rollout): Promise<string> {
   const { application, name } = environment;
-  const serving = await room.target.live(application, name);
+  const serving = await target.live(application, name);
   if (serving === undefined) return `nothing serves in ${name}`;
   if (isSameRelease(serving, reference))
     return `release ${serving.release} could not be taken back and serves in ${name}`;

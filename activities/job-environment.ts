@@ -99,9 +99,9 @@ async function findSockets(room: Room, input: TaskInput<JobTask>, row: RunRow): 
     task.type === 'deploy_stack' && read.has(task.name) ? [task.environment] : [],
   );
   const rows = await Promise.all([...new Set(names)].map((name) => room.store.environments.get(row.application, name)));
-  return rows.flatMap((environment) =>
-    environment === undefined
-      ? []
-      : [{ port: environment.frontPort, path: room.target.socketPath(environment.frontPort) }],
-  );
+  return rows.flatMap((environment) => {
+    const target = room.targets.find(({ kind }) => kind === environment?.target);
+    if (environment === undefined || target === undefined) return [];
+    return [{ port: environment.frontPort, path: target.socketPath(environment.frontPort) }];
+  });
 }

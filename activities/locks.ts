@@ -5,12 +5,14 @@ import type { EnvironmentActivities, RunActivities } from './types.ts';
 
 type LockActivities = Pick<RunActivities, 'acquireLock' | 'releaseLock'> & EnvironmentActivities;
 
-export function createLockActivities({ engine, store, target }: Room): LockActivities {
+export function createLockActivities({ engine, store, targets }: Room): LockActivities {
   return {
     acquireLock: (input) => engine.acquireLock(input),
     releaseLock: (input) => engine.releaseLock(input),
     async takeFence({ application, environment, holder }) {
-      const releases = await target.list(application, environment);
+      const kindOf = (await store.environments.get(application, environment))?.target;
+      const target = targets.find(({ kind }) => kind === kindOf);
+      const releases = target === undefined ? [] : await target.list(application, environment);
       const seen = Math.max(0, ...releases.map(({ fence }) => fence));
       return store.environments.takeFence(application, environment, holder, seen);
     },

@@ -13,7 +13,7 @@ export async function awaitHealth(rollout: Rollout, spec: ReleaseSpec): Promise<
   const { room, release, reference, signal } = rollout;
   const leftMs = rollout.startedAtMs + rollout.timeoutMs - room.clock.nowMs();
   const timeoutMs = Math.max(minTimeoutMs, Math.min(room.limits.healthTimeoutMs, leftMs));
-  const health = await room.target.awaitHealthy(reference, { timeoutMs, signal });
+  const health = await rollout.target.awaitHealthy(reference, { timeoutMs, signal });
   if (health.type === 'healthy') {
     await note(rollout, `release ${release.number} is healthy`);
     return;

@@ -2,7 +2,7 @@ import { DomainError } from '../src/core/errors.ts';
 import type { Secret } from '../src/ports/secret.ts';
 import type { Release } from '../src/ports/store.ts';
 import type { ReleaseReference, ReleaseSpec } from '../src/ports/target.ts';
-import { needArtifact } from './deploy-admission.ts';
+import { findTarget, needArtifact } from './deploy-admission.ts';
 import type { Room } from './dependencies.ts';
 import { readTemplate } from './read-template.ts';
 import { resolveReleaseConfig } from './release-config.ts';
@@ -25,13 +25,14 @@ export async function makeReleaseSpec(
   const row = await room.store.environments.get(application, environment);
   if (row === undefined) throw new DomainError('environment-unregistered', `${environment} is not registered`);
   const template = await readTemplate(room, release.template);
-  const { image, start } = await needArtifact(room, template);
+  const { start, artifact } = await needArtifact(room, template, findTarget(room, row).kind);
   const visible = await room.store.secrets.values(application, environment);
   const { env, secrets } = resolveReleaseConfig(release.config, visible);
   return {
     reference: referenceOf(release),
-    artifact: await room.blobs.file(image),
+    artifact,
     start,
+    port: template.port,
     health: template.health,
     replicas: row.replicas,
     env: { ...env, LOAM_ENVIRONMENT: environment, LOAM_COMMIT: release.commit },

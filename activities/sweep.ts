@@ -4,6 +4,7 @@ import { isTerminal } from '../src/core/model/status.ts';
 import type { RunId } from '../src/core/model/ids.ts';
 import type { JobKey } from '../src/ports/executor.ts';
 import type { Environment, Release } from '../src/ports/store.ts';
+import { findTarget } from './deploy-admission.ts';
 import { makeRoom } from './dependencies.ts';
 import type { ActivityDependencies, Room } from './dependencies.ts';
 import { isSameRelease, referenceOf } from './release-spec.ts';
@@ -24,7 +25,7 @@ export async function sweep(dependencies: ActivityDependencies): Promise<Swept> 
   }
   let releases = 0;
   for (const environment of await room.store.environments.list()) {
-    if (environment.target !== room.target.kind) continue;
+    if (!isServed(room, environment)) continue;
     const { application, name } = environment;
     if (await attemptly(room, { application, environment: name }, () => sweepEnvironment(room, environment)))
       releases += 1;
@@ -41,7 +42,7 @@ export async function sweepReleasesOf(room: Room, run: RunId): Promise<void> {
   const left = releases.filter((one) => one.run === run && one.status === 'deploying');
   for (const name of new Set(left.map(({ environment }) => environment))) {
     const environment = await room.store.environments.get(application, name);
-    if (environment?.target !== room.target.kind) continue;
+    if (environment === undefined || !isServed(room, environment)) continue;
     await attemptly(room, { runId: run, environment: name }, () => sweepEnvironment(room, environment));
   }
 }
@@ -68,6 +69,10 @@ async function isRunOpen(room: Room, run: RunId): Promise<boolean> {
   return row !== undefined && !isTerminal(row.status);
 }
 
+function isServed({ targets }: Room, { target }: Environment): boolean {
+  return targets.some(({ kind }) => kind === target);
+}
+
 /** Only where no open run deploys: an activity that is under way ends its own releases. True when something was ended. */
 async function sweepEnvironment(room: Room, environment: Environment): Promise<boolean> {
   const { application, name } = environment;
@@ -87,7 +92,7 @@ async function sweepEnvironment(room: Room, environment: Environment): Promise<b
  * All others have failed.
  */
 async function endUnfinished(room: Room, environment: Environment, unfinished: readonly Release[]): Promise<void> {
-  const serving = await room.target.live(environment.application, environment.name);
+  const serving = await findTarget(room, environment).live(environment.application, environment.name);
   for (const release of unfinished) {
     if (isSameRelease(serving, referenceOf(release)) && release.fence === environment.fence) {
       await room.store.releases.makeLive(release);
@@ -102,15 +107,17 @@ async function endUnfinished(room: Room, environment: Environment, unfinished: r
   }
 }
 
-async function retireLeftovers(room: Room, { application, name }: Environment): Promise<boolean> {
-  const serving = await room.target.live(application, name);
+async function retireLeftovers(room: Room, environment: Environment): Promise<boolean> {
+  const { application, name } = environment;
+  const target = findTarget(room, environment);
+  const serving = await target.live(application, name);
   let didRetire = false;
-  for (const reference of await room.target.list(application, name)) {
+  for (const reference of await target.list(application, name)) {
     // Asked anew: a deploy may have begun since, and a release has its row before its processes.
     const row = await room.store.releases.get(application, name, reference.release);
     const isOwned = row?.status === 'deploying' || row?.status === 'live';
     if (isOwned || isSameRelease(serving, reference)) continue;
-    await room.target.retire(reference, 0);
+    await target.retire(reference, 0);
     didRetire = true;
   }
   return didRetire;

@@ -65,7 +65,7 @@ export const closer = proxyActivities<Pick<RunActivities, 'finish'>>({ ...short,
  * Jobs and deploys: as many attempts as it takes, since a worker that dies costs one. A cancelled one is waited for: the run must not end while its deploy
  * goes on (I6).
  */
-export const jobs = proxyActivities<JobActivities>({
+export const jobs = proxyActivities<JobActivities & Pick<RunActivities, 'generate_template'>>({
   taskQueue: jobsQueue,
   startToCloseTimeout: day, // overridden by `jobTimeouts`
   heartbeatTimeout,

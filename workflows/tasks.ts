@@ -48,8 +48,11 @@ async function runByType(host: TaskHost, task: CompiledTask, attempt: number): P
       return written(await jobs.build_image.executeWithOptions(options, [inputFor(host, task, attempt)]));
     }
     case 'generate_template': {
-      const { activityId, summary } = optionsFor(task, attempt, `template of ${task.application}`);
+      const options = optionsFor(task, attempt, `template of ${task.application}`);
       const input = inputFor(host, task, attempt);
+      // With a build it is as long as one.
+      if (task.build !== undefined) return written(await jobs.generate_template.executeWithOptions(options, [input]));
+      const { activityId, summary } = options;
       return written(await loam.generate_template.executeWithOptions({ activityId, summary }, [input]));
     }
     case 'deploy_stack':

@@ -67,7 +67,7 @@ export function viewEnvironment(environment: Environment): EnvironmentView {
     config: { ...environment.config },
     lockPolicy: environment.lockPolicy,
     frontPort: environment.frontPort,
-    url: environment.target === 'process' ? `http://127.0.0.1:${environment.frontPort}` : null,
+    url: ['process', 'docker'].includes(environment.target) ? `http://127.0.0.1:${environment.frontPort}` : null,
     liveRelease: environment.liveRelease ?? null,
   };
 }

@@ -12,8 +12,8 @@ import { createDockerImageBuilder } from '../adapters/image/docker/image-builder
 import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
 import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
+import { createDockerTarget } from '../adapters/target/docker/docker-target.ts';
 import { createProcessTarget } from '../adapters/target/process/process-target.ts';
-import type { ProcessTarget } from '../adapters/target/process/process-target.ts';
 import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { freePort, isListening } from '../adapters/temporal/port.ts';
 import { findOnPath } from '../adapters/tool/find-tool.ts';
@@ -29,6 +29,7 @@ import type { Logger } from '../ports/logger.ts';
 import { Secret } from '../ports/secret.ts';
 import type { SecretBox } from '../ports/secret.ts';
 import type { Store } from '../ports/store.ts';
+import type { Target } from '../ports/target.ts';
 
 export interface Stores {
   readonly store: Store;
@@ -71,21 +72,36 @@ async function pickFrontPort(first: number, taken: readonly number[]): Promise<n
   throw new Error(`no free port from ${first} on for the URL of an environment; set LOAM_FRONT_PORT_FIRST`);
 }
 
-/** The target `process` of this machine, also for those who only start and end what lives there. */
-export async function openTarget(
-  config: Config,
-  bwrapPath: string | undefined,
-  logger: Logger,
-): Promise<ProcessTarget> {
+/** What this machine deploys to, also for those who only start and end what lives there. */
+export interface Targets {
+  readonly all: readonly Target[];
+  /** Brings back what shall live. What cannot be is in the log, and said by the deploys and the front. */
+  restore(): Promise<void>;
+  /** Ends the front and every deployed application; `restore` brings them back. */
+  down(): Promise<void>;
+}
+
+export async function openTargets(config: Config, bwrapPath: string | undefined, logger: Logger): Promise<Targets> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  return createProcessTarget({
+  const common = {
     dataFolder: config.dataDir,
-    bwrapPath,
-    secretBox: createSecretBox({ key: await loadOrCreateKey(config.keyFile) }),
     nodePath: process.execPath,
     mainFolder: import.meta.dirname,
     logger,
-  });
+  };
+  const secretBox = createSecretBox({ key: await loadOrCreateKey(config.keyFile) });
+  const local = createProcessTarget({ ...common, bwrapPath, secretBox });
+  const docker = createDockerTarget({ ...common, engine: openEngine(config.docker.socket) });
+  return {
+    all: [local, docker],
+    async restore() {
+      await local.restore();
+      await docker.restore();
+    },
+    async down() {
+      await Promise.all([local.down(), docker.down()]);
+    },
+  };
 }
 
 export async function openExecutor(config: Config, logger: Logger): Promise<Executor> {
@@ -140,7 +156,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       logs,
       git,
       executor: await openExecutor(config, logger),
-      target: await openTarget(config, config.jobs.bwrap, logger),
+      targets: (await openTargets(config, config.jobs.bwrap, logger)).all,
       images: createDockerImageBuilder({
         engine: openEngine(config.docker.socket),
         registry: config.docker.registry,

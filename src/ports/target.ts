@@ -11,9 +11,12 @@ export interface ReleaseReference {
 
 export interface ReleaseSpec {
   readonly reference: ReleaseReference;
-  /** Path of the artifact (a tar) on this host. */
+  /** For `process` the path of a tar on this host, for `docker` the id of an image. */
   readonly artifact: string;
-  readonly start: string;
+  /** Undefined: what the image starts by itself; a process needs it. */
+  readonly start: string | undefined;
+  /** What a container listens on; a process is given a port. Undefined: the target's usual one. */
+  readonly port: number | undefined;
   readonly health: string;
   readonly replicas: number;
   readonly env: Readonly<Record<string, string>>;
@@ -34,7 +37,7 @@ export type Health =
 
 /** Where environments live. The caller checks the fence before each method that changes the world; each is idempotent and may be repeated after a crash. */
 export interface Target {
-  readonly kind: 'process';
+  readonly kind: 'process' | 'docker';
   /** Find-or-create: starts the release beside what serves now, without giving it traffic. */
   start(spec: ReleaseSpec, signal: AbortSignal): Promise<void>;
   /** Waits until every replica answers its health path from its own process. Abort rejects with the signal's reason. */

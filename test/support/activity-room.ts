@@ -20,6 +20,7 @@ import type { BlobStore } from '../../src/ports/blob-store.ts';
 import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
+import type { Target } from '../../src/ports/target.ts';
 import { openGitPlace, serveGit } from '../integration/contracts/git-builders.ts';
 import type { GitPlace } from '../integration/contracts/git-builders.ts';
 import { FakeExecutor } from './fake-executor.ts';
@@ -67,7 +68,9 @@ export async function makeActivityRoom(options: { readonly isLocal?: boolean } =
   const workerLog: string[] = [];
   const log = (fields: object, message: string) => void workerLog.push(JSON.stringify({ ...fields, message }));
   const dependencies: ActivityDependencies = {
-    ...fakes,
+    executor,
+    images: fakes.images,
+    targets: [fakes.target],
     trustProviders: [trustProvider, createStaticTrustProvider()],
     git: gitPlace.git,
     engine,
@@ -221,7 +224,10 @@ export async function waitFor(
   }
 }
 
-type Ports = Pick<ActivityDependencies, 'executor' | 'logs' | 'target'> & Pick<Store, 'tasks' | 'releases' | 'runs'>;
+type Ports = Pick<ActivityDependencies, 'executor' | 'logs'> & { readonly target: Target } & Pick<
+    Store,
+    'tasks' | 'releases' | 'runs'
+  >;
 
 /** The same room with one port that dies once, at one call. */
 export function dyingRoom(
@@ -231,9 +237,11 @@ export function dyingRoom(
   when: 'before' | 'after',
 ): Pick<ActivityRoom, 'dependencies'> {
   const { store } = dependencies;
-  const real: object = { ...store, ...dependencies }[port];
+  const [target] = dependencies.targets;
+  const real: object = { ...store, ...dependencies, target }[port] ?? {};
   const dying = { [port]: dyingAt(real, method as never, when) };
   // `logs` is the name of a port and of a part of the store: the port is meant.
+  if (port === 'target') return { dependencies: { ...dependencies, targets: [dying['target'] as Target] } };
   const isPart = !(port in dependencies);
   return { dependencies: isPart ? { ...dependencies, store: { ...store, ...dying } } : { ...dependencies, ...dying } };
 }

@@ -7,7 +7,7 @@ const maxReplicas = 20;
 const maxValueBytes = 128 * 1024 - 1;
 const maxTotalBytes = 1024 * 1024;
 
-/** Refuses what no process can be started with, every problem at once (I10). */
+/** Refuses what nothing can be started with, every problem at once (I10). */
 export function checkSpec(spec: ReleaseSpec): void {
   const secrets = Object.entries(spec.secrets).map(([name, secret]): [string, string] => [name, secret.reveal()]);
   const variables = [...Object.entries(spec.env), ...secrets];
@@ -16,7 +16,7 @@ export function checkSpec(spec: ReleaseSpec): void {
     ...variables.flatMap(checkVariable),
     check(total <= maxTotalBytes, '/env', `config and secrets are larger than ${maxTotalBytes} bytes together`),
     check(
-      spec.start.trim() !== '' && !spec.start.includes('\0'),
+      spec.start === undefined || (spec.start.trim() !== '' && !spec.start.includes('\0')),
       '/start',
       'the start command is empty or holds a zero byte',
     ),

@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../core/errors.ts';
-import type { ReleaseReference } from '../../ports/target.ts';
+import type { ApplicationName, EnvironmentName } from '../../core/model/ids.ts';
+import type { ReleaseReference, Target } from '../../ports/target.ts';
 import { ensureFront } from './daemon.ts';
 import type { DaemonPrograms } from './daemon.ts';
 import { askFront } from './front-client.ts';
@@ -9,7 +11,7 @@ import type { FrontStatus } from './front-status.ts';
 import { Route, readRoutes } from './route.ts';
 import { releaseKey } from './upstreams.ts';
 import { readJson, writeJson } from './json-file.ts';
-import { frontFile, releaseName, routeFile, routesFolder } from './layout.ts';
+import { frontFile, frontFolder, portSocketName, releaseName, routeFile, routesFolder } from './layout.ts';
 import { endProcess, ProcessIdentity } from './process-identity.ts';
 
 const acknowledgeMs = 10_000;
@@ -20,9 +22,11 @@ const endMs = 15_000;
 export class FrontControl {
   readonly #data: string;
   readonly #programs: DaemonPrograms;
+  readonly #kind: Target['kind'];
 
-  constructor(data: string, programs: DaemonPrograms) {
-    this.#data = data;
+  constructor(data: string, programs: DaemonPrograms, kind: Target['kind']) {
+    this.#kind = kind;
+    this.#data = path.resolve(data);
     this.#programs = programs;
   }
 
@@ -38,9 +42,21 @@ export class FrontControl {
     return readRoutes(this.#data);
   }
 
+  /** What the front serves now. */
+  async live(application: ApplicationName, environment: EnvironmentName): Promise<ReleaseReference | undefined> {
+    const live = (await this.readRoute(application, environment))?.live;
+    return live === undefined ? undefined : { application, environment, release: live.release, fence: live.fence };
+  }
+
+  /** Leads to the same place as the port. */
+  socketPath(port: number): string {
+    return path.join(frontFolder(this.#data), portSocketName(port));
+  }
+
   /** Listens on the port before there is anything to serve, so that a port which is taken fails the deploy at its beginning. */
   async claimPort(reference: ReleaseReference, port: number, signal: AbortSignal): Promise<void> {
     const before = await this.readRoute(reference.application, reference.environment);
+    this.#refuseOther(reference, before);
     signal.throwIfAborted();
     if (before?.ports.includes(port) !== true) {
       await this.#write({
@@ -61,10 +77,11 @@ export class FrontControl {
   /** Returns when every new request goes to this release. */
   async switchTo(
     reference: ReleaseReference,
-    { replicas, port }: { readonly replicas: number; readonly port: number },
+    shape: Pick<NonNullable<Route['live']>, 'replicas' | 'port' | 'published'>,
   ): Promise<void> {
     const { release, fence } = reference;
-    await this.#write({ ...placeOf(reference), ports: [port], live: { release, fence, replicas, port } });
+    const { port } = shape;
+    await this.#write({ ...placeOf(reference), ports: [port], live: { release, fence, ...shape } });
     await this.ensure();
     await this.#awaitListening(reference, port, releaseName(reference));
   }
@@ -100,6 +117,16 @@ export class FrontControl {
     if (identity !== undefined) await endProcess(identity, endMs);
   }
 
+  /** What another target serves there would never be ended. */
+  #refuseOther(reference: ReleaseReference, route: Route | undefined): void {
+    const kind = route?.live?.published === undefined ? 'process' : 'docker';
+    if (route?.live === undefined || kind === this.#kind) return;
+    throw new DomainError(
+      'deploy-refused',
+      `release ${route.live.release} of ${nameOf(reference)} serves from ${kind}, so nothing can be deployed there to ${this.#kind}: register another environment for it`,
+    );
+  }
+
   async #dropPort(reference: ReleaseReference, port: number): Promise<void> {
     const route = await this.readRoute(reference.application, reference.environment);
     if (route !== undefined) await this.#write({ ...route, ports: route.ports.filter((one) => one !== port) });
@@ -125,6 +152,10 @@ export class FrontControl {
       await delay(pollMs);
     }
   }
+}
+
+export function urlOf(frontPort: number): string {
+  return `http://127.0.0.1:${frontPort}`;
 }
 
 function refuseTaken(entry: FrontStatus['ports'][number], reference: ReleaseReference): void {

@@ -18,6 +18,8 @@ export const Route = z.object({
       fence: z.int().nonnegative(),
       replicas: z.int().positive(),
       port: z.int().min(1).max(65_535),
+      /** The replicas are containers: fixed ports of this machine, and the path that tells whether one is well. Absent: keepers say it. */
+      published: z.object({ ports: z.array(z.int()), health: z.string() }).optional(),
     })
     .optional(),
 });

@@ -2,6 +2,7 @@ import { Agent } from 'node:http';
 import { stat } from 'node:fs/promises';
 import { releaseFolder, releaseName, replicaFolder } from './layout.ts';
 import { readReplicaState, stateFile } from './replica-state.ts';
+import { whyUnhealthy } from './health.ts';
 import type { Route } from './route.ts';
 
 export interface Upstream {
@@ -10,12 +11,11 @@ export interface Upstream {
 }
 
 interface Replica {
-  readonly folder: string;
-  version: string;
-  upstream: Upstream | undefined;
+  readonly upstream: Upstream | undefined;
+  refresh(): Promise<void>;
 }
 
-/** The release that an environment's front serves, as its keepers describe it, and the requests that are open to it. */
+/** The release that an environment's front serves, and the requests that are open to it. */
 export class LiveRelease {
   readonly key: string;
   readonly live: NonNullable<Route['live']>;
@@ -28,12 +28,12 @@ export class LiveRelease {
   constructor(data: string, route: Route, live: NonNullable<Route['live']>) {
     this.key = releaseKey(route, live);
     this.live = live;
+    const { published } = live;
     const folder = releaseFolder(data, { ...route, ...live });
-    this.#replicas = Array.from({ length: live.replicas }, (_, index) => ({
-      folder: replicaFolder(folder, index),
-      version: '',
-      upstream: undefined,
-    }));
+    this.#replicas =
+      published === undefined
+        ? Array.from({ length: live.replicas }, (_, index) => new KeptReplica(replicaFolder(folder, index)))
+        : published.ports.map((port) => new PublishedReplica(port, published.health));
   }
 
   get open(): number {
@@ -44,20 +44,9 @@ export class LiveRelease {
     return this.#replicas.map((replica) => replica.upstream).filter((upstream) => upstream !== undefined);
   }
 
-  /** Reads what the keepers wrote since the last time. */
+  /** Looks at what has changed since the last time. */
   async refresh(): Promise<void> {
-    await Promise.all(
-      this.#replicas.map(async (replica) => {
-        const version = await versionOf(stateFile(replica.folder));
-        if (version === replica.version) return;
-        const state = await readReplicaState(replica.folder);
-        replica.version = version;
-        replica.upstream =
-          state?.app === undefined || state.port === undefined
-            ? undefined
-            : { port: state.port, isHealthy: state.status === 'healthy' };
-      }),
-    );
+    await Promise.all(this.#replicas.map((replica) => replica.refresh()));
   }
 
   /** Round robin over the healthy replicas; over all that run when none is healthy, since half an answer is better than none. */
@@ -90,6 +79,55 @@ export class LiveRelease {
 
   #closeWhenIdle(): void {
     if (this.#isRemoved && this.#open === 0) this.agent.destroy();
+  }
+}
+
+/** A process, as its keeper describes it. */
+class KeptReplica implements Replica {
+  readonly #folder: string;
+  #version = '';
+  upstream: Upstream | undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async refresh(): Promise<void> {
+    const version = await versionOf(stateFile(this.#folder));
+    if (version === this.#version) return;
+    const state = await readReplicaState(this.#folder);
+    this.#version = version;
+    this.upstream =
+      state?.app === undefined || state.port === undefined
+        ? undefined
+        : { port: state.port, isHealthy: state.status === 'healthy' };
+  }
+}
+
+const checkEveryMs = 1_000;
+
+/** A container behind a fixed port: nobody but the front looks at its health once it is live. It was well when it was switched to. */
+class PublishedReplica implements Replica {
+  readonly #health: string;
+  #nextCheckMs = performance.now() + checkEveryMs;
+  upstream: Upstream;
+
+  constructor(port: number, health: string) {
+    this.upstream = { port, isHealthy: true };
+    this.#health = health;
+  }
+
+  /** Awaits no answer: one that hangs must not keep the other routes. */
+  refresh(): Promise<void> {
+    if (performance.now() >= this.#nextCheckMs) void this.#check();
+    return Promise.resolve();
+  }
+
+  async #check(): Promise<void> {
+    this.#nextCheckMs = Infinity;
+    const { port } = this.upstream;
+    this.upstream = { port, isHealthy: (await whyUnhealthy(port, this.#health)) === undefined };
+    this.#nextCheckMs = performance.now() + checkEveryMs;
   }
 }
 

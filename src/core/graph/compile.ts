@@ -39,6 +39,7 @@ function join(
     if (task.type === 'deploy_stack') return { ...task, readers: [...(readers.get(task.name) ?? [])] };
     const image = images.get(task.name);
     if (task.type === 'build_image' && image !== undefined) return { ...task, image };
+    if (task.type === 'generate_template' && image !== undefined) return { ...task, build: image };
     if (task.type === 'approval') return { ...task, covers: [...(covers.get(task.name) ?? [])] };
     return task;
   });

@@ -75,6 +75,8 @@ export interface GenerateTemplateTask extends TaskBase {
   readonly environment: EnvironmentName | undefined;
   /** Digest of the artifact; undefined in plans that deploy no build of ours. */
   readonly image: Value | undefined;
+  /** Set when it names no image and is deployed where one is needed: it is built from the commit, and the template names it. */
+  readonly build?: ImageSettings;
 }
 
 export interface DeployStackTask extends TaskBase {

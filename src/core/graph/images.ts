@@ -3,13 +3,13 @@ import type { TaskName } from '../model/ids.ts';
 import type { PlanProblem } from '../plan/problem-kinds.ts';
 import { problem } from '../plan/problem-kinds.ts';
 import { quote } from './nearest-name.ts';
-import type { BuildImageTask, ImageSettings } from './graph.ts';
+import type { BuildImageTask, GenerateTemplateTask, ImageSettings } from './graph.ts';
 import type { Scope } from './scope.ts';
 
 export const usualDockerfile = 'Dockerfile';
 
 export interface Images {
-  /** The builds that make an image, with all that it needs. All others make an archive. */
+  /** The builds, and the templates without one, that make an image, with all that it needs. All other builds make an archive. */
   readonly settings: ReadonlyMap<TaskName, ImageSettings>;
   readonly problems: readonly PlanProblem[];
 }
@@ -19,6 +19,14 @@ function makesImage({ deploys }: Scope, build: BuildImageTask): boolean {
   const own = deploys.filter((deploy) => deploy.build === build);
   if (own.length === 0) return build.image !== undefined;
   return own.some(({ environment }) => environment !== undefined && environment.compute !== 'process');
+}
+
+const usual: ImageSettings = { dockerfile: usualDockerfile, target: undefined, args: {} };
+
+/** A plan that says nothing of an image means the one that its commit describes. */
+function isUnbuilt({ deploys }: Scope, template: GenerateTemplateTask): boolean {
+  const own = deploys.filter((deploy) => deploy.template === template);
+  return template.image === undefined && own.some(({ environment }) => environment?.compute === 'docker');
 }
 
 function checkImage(build: BuildImageTask, pointer: string): readonly PlanProblem[] {
@@ -46,9 +54,10 @@ function checkArchive(build: BuildImageTask, pointer: string): readonly PlanProb
 export function findImages(scope: Scope): Images {
   const settings = new Map<TaskName, ImageSettings>();
   const problems = scope.draft.tasks.flatMap(({ task, pointer }) => {
+    if (task.type === 'generate_template' && isUnbuilt(scope, task)) settings.set(task.name, usual);
     if (task.type !== 'build_image') return [];
     if (!makesImage(scope, task)) return checkArchive(task, pointer);
-    settings.set(task.name, task.image ?? { dockerfile: usualDockerfile, target: undefined, args: {} });
+    settings.set(task.name, task.image ?? usual);
     return checkImage(task, pointer);
   });
   return { settings, problems };

@@ -11,8 +11,8 @@ import type { Config } from '../../config.ts';
 import type { Logger } from '../../ports/logger.ts';
 import { safeJson } from '../processes.ts';
 import { createLogger } from '../logger.ts';
-import { openTarget } from '../wiring.ts';
-import type { ProcessTarget } from '../../adapters/target/process/process-target.ts';
+import { openTargets } from '../wiring.ts';
+import type { Targets } from '../wiring.ts';
 import { createChildren } from './children.ts';
 import { Endpoint } from './endpoint.ts';
 
@@ -24,7 +24,7 @@ export interface SupervisorOptions {
 
 export interface Supervisor {
   readonly endpoint: Endpoint;
-  readonly target: ProcessTarget;
+  readonly targets: Targets;
   /** Lets worker, api and relay drain and end; what outlives the supervisor stays. */
   stop(): Promise<void>;
 }
@@ -64,8 +64,8 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     LOAM_TEMPORAL_ADDRESS: temporal.address,
     ...(bwrap === undefined ? {} : { LOAM_BWRAP_BIN: bwrap.path }),
   };
-  const target = await openTarget(config, bwrap?.path, createSupervisorLogger(config));
-  await target.restore();
+  const targets = await openTargets(config, bwrap?.path, createSupervisorLogger(config));
+  await targets.restore();
   const children = createChildren({ dataFolder: config.dataDir, say });
   try {
     await Promise.all([
@@ -82,10 +82,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     throw error;
   }
   const watching = new AbortController();
-  const watched = watch(options, temporal, target, AbortSignal.any([signal, watching.signal]));
+  const watched = watch(options, temporal, targets, AbortSignal.any([signal, watching.signal]));
   return {
     endpoint,
-    target,
+    targets,
     async stop() {
       watching.abort();
       await watched;
@@ -182,7 +182,7 @@ async function choosePort(
 async function watch(
   { say }: SupervisorOptions,
   temporal: TemporalEndpoint,
-  target: ProcessTarget,
+  targets: Targets,
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
@@ -190,7 +190,7 @@ async function watch(
     if (isOver) return;
     try {
       if (await temporal.revive()) say('the Temporal server had ended; started it again');
-      await target.restore();
+      await targets.restore();
     } catch (error) {
       say(`looking after the processes failed: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -7,7 +7,7 @@ import { ConfigurationError, readConfig } from '../../config.ts';
 import type { Config } from '../../config.ts';
 import { findDevServer } from '../../adapters/temporal/server.ts';
 import { ProcessRecord, endProcess, findProcess, isAlive, readRecord, recordOf, safeJson } from '../processes.ts';
-import { openTarget } from '../wiring.ts';
+import { openTargets } from '../wiring.ts';
 import { createApiCaller } from './api-caller.ts';
 import { demoApplication, demoFolder, pushFirstCommit, registerDemo } from './demo.ts';
 import type { DemoOptions } from './demo.ts';
@@ -141,8 +141,8 @@ async function bringUp(config: Config, options: UpOptions): Promise<number> {
   return code;
 }
 
-async function stopAll(config: Config, { target }: Supervisor): Promise<void> {
-  await target.down();
+async function stopAll(config: Config, { targets }: Supervisor): Promise<void> {
+  await targets.down();
   await (await findDevServer(config.dataDir))?.stop();
 }
 
@@ -206,6 +206,6 @@ export async function runDown(config: Config, { apps }: { readonly apps: boolean
   await server?.stop();
   if (!apps) return 0;
   say('ending the deployed applications');
-  await (await openTarget(config, undefined, createSupervisorLogger(config))).down();
+  await (await openTargets(config, undefined, createSupervisorLogger(config))).down();
   return 0;
 }

@@ -222,16 +222,18 @@ describe('deploy_stack', () => {
     const cancelling = {
       dependencies: {
         ...room.dependencies,
-        target: new Proxy(room.target, {
-          get: (target, name) => {
-            if (name !== 'switchTo') return bound(target, name);
-            return async (...args: Parameters<typeof target.switchTo>) => {
-              const answer = await target.switchTo(...args);
-              environment.cancel();
-              return answer;
-            };
-          },
-        }),
+        targets: [
+          new Proxy(room.target, {
+            get: (target, name) => {
+              if (name !== 'switchTo') return bound(target, name);
+              return async (...args: Parameters<typeof target.switchTo>) => {
+                const answer = await target.switchTo(...args);
+                environment.cancel();
+                return answer;
+              };
+            },
+          }),
+        ],
       },
     };
 

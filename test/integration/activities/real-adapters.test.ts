@@ -74,7 +74,7 @@ beforeAll(async () => {
     logs: createFolderLogStore({ folder: path.join(data, 'logs'), positions: store.logs, blobs }),
     git: createGit({ mirrorsFolder: path.join(data, 'mirrors'), logger }),
     executor,
-    target,
+    targets: [target],
     images: new FakeImageBuilder(),
     trustProviders: [new FakeTrustProvider()],
     engine,

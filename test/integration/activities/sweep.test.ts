@@ -142,6 +142,7 @@ async function bringUp(attempt: number): Promise<ReleaseReference> {
     env: {},
     secrets: {},
     trustToken: undefined,
+    port: undefined,
     frontPort: 1,
   };
   await room.target.start({ ...spec, reference }, AbortSignal.timeout(5_000));

@@ -12,6 +12,7 @@ import type { Workshop } from './target-builders.ts';
 export interface ProcessTargetSubject {
   readonly target: ProcessTarget;
   readonly data: string;
+  readonly artifact: string;
   reopen(): ProcessTarget;
   close(): Promise<void>;
 }
@@ -51,6 +52,7 @@ export function openProcessTarget(workshop: Workshop, bwrapPath: string | undefi
   return {
     target,
     data,
+    artifact: workshop.artifact,
     reopen,
     async close() {
       await target.down();

@@ -16,8 +16,8 @@ export const production = parseEnvironmentName('production');
 /** An application whose behaviour is chosen by the variable BEHAVIOUR. */
 const serverSource = `
 import { createServer } from 'node:http';
-import { readFileSync, writeFileSync } from 'node:fs';
-const { PORT, LOAM_RELEASE, BEHAVIOUR = 'good', LOAM_TRUST_TOKEN_FILE } = process.env;
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+const { PORT, LOAM_RELEASE, LOAM_REPLICA_ID, BEHAVIOUR = 'good', LOAM_TRUST_TOKEN_FILE } = process.env;
 console.log('release ' + LOAM_RELEASE + ' starts, behaviour ' + BEHAVIOUR);
 if (BEHAVIOUR === 'crashes') { console.error('cannot start: no database'); process.exit(3); }
 const open = new Set();
@@ -36,7 +36,7 @@ const server = createServer((request, response) => {
     '/echo': () => request.pipe(response),
     '/cut': () => { response.writeHead(200, { 'content-length': 100 }); response.write('half', () => response.destroy()); },
   }[url.pathname];
-  if (at) at(); else say({ release: LOAM_RELEASE, pid: process.pid, port: PORT });
+  if (at) at(); else say({ release: LOAM_RELEASE, pid: process.pid, replica: LOAM_REPLICA_ID });
 });
 server.on('upgrade', (request, socket) => {
   socket.write('HTTP/1.1 101 Switching Protocols\\r\\nupgrade: websocket\\r\\nconnection: Upgrade\\r\\n\\r\\n');
@@ -44,7 +44,7 @@ server.on('upgrade', (request, socket) => {
   socket.pipe(socket);
 });
 if (BEHAVIOUR === 'deaf') setInterval(() => {}, 1000);
-else server.listen(Number(PORT), '127.0.0.1');
+else server.listen(Number(PORT), existsSync('/.dockerenv') ? '0.0.0.0' : '127.0.0.1'); // a container's own loopback is not reached from outside
 process.on('SIGTERM', () => { console.log('release ' + LOAM_RELEASE + ' ends'); server.close(() => process.exit(0)); server.closeIdleConnections(); });
 `;
 
@@ -92,6 +92,7 @@ export function makeSpec(artifact: string, frontPort: number, over: SpecOver = {
     env: {},
     secrets: {},
     trustToken: undefined,
+    port: undefined,
     frontPort,
     ...over,
     reference: makeReference(over.reference),

@@ -35,7 +35,7 @@ export function testTargetRules(name: string, openSubject: (workshop: Workshop) 
     afterAll(() => workshop.remove());
 
     async function start(over: SpecOver = {}): Promise<ReleaseSpec> {
-      const spec = makeSpec(workshop.artifact, port, over);
+      const spec = makeSpec(subject.artifact, port, over);
       await target.start(spec, noAbort);
       return spec;
     }

@@ -17,6 +17,8 @@ import type { SpecOver, Workshop } from './target-builders.ts';
 
 export interface TargetSubject {
   readonly target: Target;
+  /** What releases are made of: an archive or an image with the workshop's application. */
+  readonly artifact: string;
   /** Another target on the same state, as a second process has it. */
   reopen(): Target;
   /** Ends everything that the target started and checks that nothing is left. */
@@ -46,7 +48,7 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
     afterAll(() => workshop.remove());
 
     function spec(over: SpecOver = {}): ReleaseSpec {
-      return makeSpec(workshop.artifact, port, over);
+      return makeSpec(subject.artifact, port, over);
     }
 
     async function deploy(
@@ -179,7 +181,7 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
     it('spreads requests over replicas', async () => {
       const { url } = await deploy({ replicas: 2 });
 
-      const answers = await Promise.all(Array.from({ length: 10 }, async () => (await askJson(url))['port']));
+      const answers = await Promise.all(Array.from({ length: 10 }, async () => (await askJson(url))['replica']));
 
       expect(new Set(answers).size).toBe(2);
     });
@@ -217,7 +219,10 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
         LOAM_ENVIRONMENT: 'staging',
       });
       const others = Object.keys(environment).filter(
-        (name) => !/^(PATH|HOME|PORT|PWD|LOAM_(RELEASE|ENVIRONMENT|REPLICA_ID)|GREETING|DATABASE_PASSWORD)$/.test(name),
+        (name) =>
+          !/^(PATH|HOME|HOSTNAME|PORT|PWD|SHLVL|LOAM_(RELEASE|ENVIRONMENT|REPLICA_ID)|GREETING|DATABASE_PASSWORD)$/.test(
+            name,
+          ),
       );
       expect(others).toEqual([]);
     });

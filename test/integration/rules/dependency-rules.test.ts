@@ -36,6 +36,7 @@ const violating: readonly Case[] = [
   ['src/adapters/engine/to-image.ts', value('../image/docker/b.ts'), ['adapter-engine']],
   ['src/adapters/image/docker/to-other.ts', value('../../git/b.ts'), ['adapter-image-docker']],
   ['src/adapters/executor/process/to-engine.ts', value('../../engine/b.ts'), ['adapter-executor-process']],
+  ['src/adapters/target/docker/to-other.ts', value('../process/b.ts'), ['adapter-target-docker']],
   ['src/adapters/front/to-target.ts', value('../target/process/b.ts'), ['adapter-front']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],

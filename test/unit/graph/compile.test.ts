@@ -227,6 +227,27 @@ workflow:
     expect(imagesOf(plan('', 'process'))).toEqual({ deployed: undefined, alone, plain: undefined });
   });
 
+  it('lets a template without an image build the one of its commit where one is needed', () => {
+    const buildsOf = (compute: string, keys: string) =>
+      checkPlan(`version: 1
+applications: {thingy: {start: run}}
+environments: {staging: {compute: ${compute}}}
+workflow:
+  build: {type: build_image}
+  template: {type: generate_template${keys}}
+  alone: {type: generate_template}
+  staging: {type: deploy_stack, environment: staging, template: {get_output: template}}
+`).compiled?.graph.tasks.flatMap((task) => (task.type === 'generate_template' ? [[task.name, task.build]] : []));
+    const usual = { dockerfile: 'Dockerfile', target: undefined, args: {} };
+
+    expect(buildsOf('docker', '')).toEqual([
+      ['template', usual],
+      ['alone', undefined],
+    ]);
+    expect(buildsOf('docker', ', image: {get_output: build}')).toContainEqual(['template', undefined]);
+    expect(buildsOf('heat', '')).toContainEqual(['template', undefined]);
+  });
+
   it('leaves it open what a build makes for an environment that does not exist', () => {
     const { codes } = check(deploy('there', 'nowhere', ''));
 

@@ -6,8 +6,8 @@ import type { SecretBox } from '../../../ports/secret.ts';
 import type { Health, ReleaseReference, ReleaseSpec, Target } from '../../../ports/target.ts';
 import { checkSpec } from '../../front/check-spec.ts';
 import type { DaemonPrograms } from '../../front/daemon.ts';
-import { FrontControl } from '../../front/front-control.ts';
-import { environmentFolder, frontFolder, portSocketName } from '../../front/layout.ts';
+import { FrontControl, urlOf } from '../../front/front-control.ts';
+import { environmentFolder } from '../../front/layout.ts';
 import { listReleaseNames } from './release-file.ts';
 import { Releases } from './releases.ts';
 import type { TargetStatus } from './target-status.ts';
@@ -44,7 +44,7 @@ export class ProcessTarget implements Target {
     this.#logger = options.logger;
     const programs: DaemonPrograms = options;
     const toolPrefixes = [...nodePrefixes(realpathSync(options.nodePath)), ...(options.toolPrefixes ?? [])];
-    this.#front = new FrontControl(this.#data, programs);
+    this.#front = new FrontControl(this.#data, programs, this.kind);
     this.#releases = new Releases({
       data: this.#data,
       programs,
@@ -82,13 +82,12 @@ export class ProcessTarget implements Target {
     await this.#front.releasePorts(reference);
   }
 
-  async live(application: ApplicationName, environment: EnvironmentName): Promise<ReleaseReference | undefined> {
-    const live = (await this.#front.readRoute(application, environment))?.live;
-    return live === undefined ? undefined : { application, environment, release: live.release, fence: live.fence };
+  live(application: ApplicationName, environment: EnvironmentName): Promise<ReleaseReference | undefined> {
+    return this.#front.live(application, environment);
   }
 
   socketPath(frontPort: number): string {
-    return path.join(frontFolder(this.#data), portSocketName(frontPort));
+    return this.#front.socketPath(frontPort);
   }
 
   async list(application: ApplicationName, environment: EnvironmentName): Promise<readonly ReleaseReference[]> {
@@ -105,7 +104,7 @@ export class ProcessTarget implements Target {
     if (routes.length > 0) await this.#front.ensure();
     const failures: { readonly reference: ReleaseReference; readonly reason: string }[] = [];
     for (const { application, environment, live } of routes) {
-      if (live === undefined) continue;
+      if (live === undefined || live.published !== undefined) continue;
       const reference = { application, environment, release: live.release, fence: live.fence };
       try {
         await this.#releases.ensureKeepers(reference);
@@ -133,10 +132,6 @@ export class ProcessTarget implements Target {
   status(): Promise<TargetStatus> {
     return readStatus(this.#data);
   }
-}
-
-export function urlOf(frontPort: number): string {
-  return `http://127.0.0.1:${frontPort}`;
 }
 
 export function createProcessTarget(options: ProcessTargetOptions): ProcessTarget {

@@ -137,7 +137,7 @@ export class Releases {
       environment,
       release,
       artifact: path.resolve(spec.artifact),
-      start: spec.start,
+      start: startOf(spec),
       health: spec.health,
       env: { ...spec.env },
       secrets: Object.fromEntries(Object.entries(spec.secrets).map(([name, secret]) => [name, secret.reveal()])),
@@ -164,6 +164,11 @@ export class Releases {
   #folder(reference: ReleaseReference): string {
     return releaseFolder(this.#options.data, reference);
   }
+}
+
+function startOf({ start }: ReleaseSpec): string {
+  if (start !== undefined) return start;
+  throw new DomainError('deploy-refused', 'a local process needs a start command');
 }
 
 const sealedName = 'spec.sealed';

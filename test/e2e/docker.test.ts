@@ -1,0 +1,126 @@
+// The plan of 2014 as it stands, on a real engine: image, containers, what survives Loam, and what a killed engine does to a deploy (K6).
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type Docker from 'dockerode';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openEngine } from '../../src/adapters/engine/engine.ts';
+import { installationOf } from '../../src/adapters/target/docker/container-spec.ts';
+import { useEngine } from '../support/engine.ts';
+import type { TestEngine } from '../support/engine.ts';
+import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
+import type { Loam, WorkingCopy } from '../support/loam.ts';
+import { addApplication, curl, peekLog, readRun, statuses, trigger, urlOf, waitForEnd } from '../support/runs.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const patienceMs = 120_000;
+
+let testEngine: TestEngine;
+let engine: Docker;
+let loam: Loam;
+let copy: WorkingCopy;
+
+const server = (text: string) => `import http from 'node:http';
+const server = http.createServer((request, response) => {
+  const { custom_env, TROVE_URL, LOAM_RELEASE } = process.env;
+  response.end(JSON.stringify({ text: '${text}', custom_env, TROVE_URL, release: LOAM_RELEASE }));
+});
+server.listen(Number(process.env.PORT));
+process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
+`;
+
+beforeAll(async () => {
+  testEngine = await useEngine();
+  engine = openEngine(testEngine.socketPath);
+  const tools = path.join(testEngine.folder, 'tools');
+  await mkdir(tools, { recursive: true });
+  for (const tool of ['tox', 'solum-build-app'])
+    await writeFile(path.join(tools, tool), '#!/bin/sh\necho "$0 $*"\n', { mode: 0o755 });
+  loam = await createLoam({
+    LOAM_DOCKER_SOCKET: testEngine.socketPath,
+    PATH: `${tools}:${process.env['PATH'] ?? ''}`,
+  });
+  await loam.start();
+  const repositoryUrl = await addApplication(loam, 'thingy', {});
+  copy = await createWorkingCopy(loam, repositoryUrl, {
+    'loam.yaml': await readFile(path.join(root, 'test/fixtures/plans/original.yaml'), 'utf8'),
+    'server.mjs': server('one'),
+    Dockerfile: `FROM ${testEngine.images.node}\nCOPY server.mjs /app/\nUSER 1000:1000\nCMD ["node", "/app/server.mjs"]\n`,
+  });
+}, 500_000);
+
+afterAll(async () => {
+  await loam.destroy();
+  const installation = installationOf(loam.dataFolder);
+  const label = [`loam.installation=${installation}`];
+  for (const { Id } of await engine.listContainers({ all: true, filters: { label } }))
+    await engine.getContainer(Id).remove({ force: true });
+  const { Volumes } = await engine.listVolumes({ filters: { name: [`loam-${installation}-`] } });
+  for (const { Name } of Volumes) await engine.getVolume(Name).remove();
+}, 180_000);
+
+async function visit(): Promise<Record<string, unknown>> {
+  const { text } = await curl(await urlOf(loam, 'thingy', 'production'));
+  return JSON.parse(text) as Record<string, unknown>;
+}
+
+async function serves(text: string): Promise<boolean> {
+  return visit().then(
+    (answer) => answer['text'] === text,
+    () => false,
+  );
+}
+
+it('runs the plan of 2014 once its place is registered and its services are bound', { timeout: 400_000 }, async () => {
+  await copy.push('First');
+  const unregistered = await waitForEnd(loam, 'thingy/1', patienceMs);
+  const put = await loam.cli(['env', 'put', 'thingy', 'production', '--target', 'docker']);
+  const unbound = await waitForEnd(loam, await trigger(loam, 'thingy'), patienceMs);
+  await loam.cli([
+    ...['env', 'put', 'thingy', 'production'],
+    ...['--config', 'TROVE_URL=mysql://trove', '--config', 'REMOTE_LOGGING_URL=syslog://logs'],
+  ]);
+  const id = await trigger(loam, 'thingy');
+  const ended = await waitForEnd(loam, id, patienceMs);
+
+  expect(unregistered).toMatchObject({ status: 'failed', code: 'environment-unregistered' });
+  expect(put.code, put.stderr).toBe(0);
+  expect(unbound.tasks.find(({ name }) => name === 'deploy')).toMatchObject({
+    status: 'failed',
+    code: 'deploy-refused',
+    reason: expect.stringContaining('--config TROVE_URL=... --config REMOTE_LOGGING_URL=...') as string,
+  });
+  expect(statuses(ended), JSON.stringify(ended.tasks)).toEqual({
+    check: 'succeeded',
+    gen_template: 'succeeded',
+    build: 'succeeded',
+    deploy: 'succeeded',
+  });
+  expect(await visit()).toMatchObject({ text: 'one', custom_env: 'foo', TROVE_URL: 'mysql://trove' });
+});
+
+it(
+  'tells the truth when the engine is killed in mid-deploy, and the old version is back with it (K6, I6)',
+  { timeout: 400_000 },
+  async () => {
+    await copy.write('server.mjs', `setTimeout(() => process.exit(1), 2000);\n`); // never healthy
+    const pushing = copy.push('Never listens');
+    const id = 'thingy/4';
+    await waitFor(
+      'the new release waits for health',
+      async () => (await peekLog(loam, id, 'deploy')).includes('is started'),
+      patienceMs,
+    );
+
+    await killEngine(testEngine.folder);
+    const during = await readRun(loam, id);
+    await letEngineStart(testEngine.folder);
+    const ended = await waitForEnd(loam, id, patienceMs);
+
+    await pushing;
+    expect(during.status).toBe('running');
+    expect(ended.status).toBe('failed');
+    expect(ended.tasks.find(({ name }) => name === 'deploy')?.reason).toMatch(/release \d+ still serves in production/);
+    await waitFor('the old version serves', () => serves('one'), patienceMs);
+  },
+);
