@@ -32,6 +32,12 @@ const count = z
   .transform(Number);
 const address = z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port');
 const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at most 63 letters, digits, dots, dashes');
+const hosts = z
+  .string()
+  .max(2_000)
+  .toLowerCase()
+  .regex(/^[a-z0-9.-]+(?:,[a-z0-9.-]+)*$/, 'must be host names with commas between, without ports')
+  .transform((text) => text.split(','));
 const namespace = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a Temporal namespace');
 const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' });
 const secret = z.string().regex(/^\S+$/, 'must not hold spaces or line breaks');
@@ -60,6 +66,11 @@ export const variables = z.strictObject({
     'Least level that the processes log: debug, info, warn or error.',
   ),
   LOAM_API_PORT: port(7700, `Port of the API on 127.0.0.1. ${anyFreePort}`),
+  LOAM_HOSTS: documented(
+    hosts.optional(),
+    'only 127.0.0.1, ::1 and localhost',
+    'Names, with commas between, under which the API is called beside those of the loopback: of a proxy in front, or in a network of containers. Requests for others are refused.',
+  ),
   LOAM_RELAY_PORT: port(7710, `Port of the relay on 127.0.0.1. ${anyFreePort}`),
   LOAM_RELAY_TRIGGERS: documented(
     z.string().optional(),
@@ -164,7 +175,7 @@ export interface Config {
     /** Gives the URL, which holds the password; a function, so that no log of the configuration shows it (I7). Undefined: a file in the data folder. */
     readonly readUrl: (() => string) | undefined;
   };
-  readonly api: { readonly port: number };
+  readonly api: { readonly port: number; readonly hosts: readonly string[] };
   readonly relay: {
     readonly port: number;
     /** Absolute. */
@@ -240,7 +251,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
     database: { readUrl: database === undefined ? undefined : () => database },
-    api: { port: values.LOAM_API_PORT },
+    api: { port: values.LOAM_API_PORT, hosts: values.LOAM_HOSTS ?? [] },
     relay: {
       port: values.LOAM_RELAY_PORT,
       triggersFile: path.resolve(folder, values.LOAM_RELAY_TRIGGERS ?? path.join(dataDir, 'relay/triggers.json')),

@@ -51,7 +51,7 @@ const api = createApi({
   wake: () => dispatcher.wake(),
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
-  hosts: [],
+  hosts: config.api.hosts,
   errorsDocument: path.join(root, 'docs/errors.md'),
   version: '0.1.0',
   jobCapacity: config.jobs.capacity,

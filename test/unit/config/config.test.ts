@@ -33,7 +33,7 @@ describe('readConfig', () => {
       keyFile: path.join(folder, '.loam/key'),
       searchPath: '/bin',
       logLevel: 'info',
-      api: { port: 7700 },
+      api: { port: 7700, hosts: [] },
       front: { firstPort: 7800 },
       temporal: { address: undefined, namespace: 'loam', program: undefined, port: 7233, uiPort: 8233 },
       database: { readUrl: undefined },
@@ -49,6 +49,7 @@ describe('readConfig', () => {
         LOAM_DATA_DIR: '/data',
         LOAM_TEMPORAL_ADDRESS: '127.0.0.1:7000',
         LOAM_API_PORT: '0',
+        LOAM_HOSTS: 'Loam.example,api',
         LOAM_JOBS_CAPACITY: '7',
         LOAM_LOG_LEVEL: '',
         XDG_CACHE_HOME: '/cache',
@@ -62,7 +63,7 @@ describe('readConfig', () => {
       keyFile: '/data/key',
       cacheDir: '/cache/loam',
       temporal: { address: '127.0.0.1:7000' },
-      api: { port: 0 },
+      api: { port: 0, hosts: ['loam.example', 'api'] },
       jobs: { capacity: 7 },
       logLevel: 'info',
     });
@@ -71,6 +72,7 @@ describe('readConfig', () => {
   it('reports every problem at once, without the values', () => {
     const environment = {
       LOAM_API_PORT: '70000',
+      LOAM_HOSTS: 'loam.example:443,api',
       LOAM_TEMPORAL_ADDRESS: 'secret-host',
       LOAM_JOBS_CAPACITY: '0',
       LOAM_LOG_LEVEL: 'loud',
