@@ -11,7 +11,8 @@ import { clearLeftovers, describeServing, endOlderReleases, guardFence, note, re
 import type { Rollout } from './deploy-steps.ts';
 import type { Room } from './dependencies.ts';
 import { interruption, whileBeating } from './interruption.ts';
-import { makeReleaseConfig, trustOf } from './release-config.ts';
+import { describeRedeploy, findReleaseConfig, findReplicas, guardScale } from './redeploy.ts';
+import { trustOf } from './release-config.ts';
 import { isSameRelease, makeReleaseSpec, referenceOf } from './release-spec.ts';
 import { awaitHealth } from './release-health.ts';
 import { freshToken } from './trust-token.ts';
@@ -85,7 +86,9 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
   const { run, task, attempt, planDigest, fence } = input;
   const found = await findTemplate(room, run, task.template);
   const { image } = await admitDeploy(room, { row, environment, task: task.name, found });
-  const config = makeReleaseConfig(found.template, await readPlan(room, planDigest), environment);
+  guardScale(environment, task);
+  const plan = await readPlan(room, planDigest);
+  const config = await findReleaseConfig(room, { deploy: task, template: found.template, plan, environment });
   guardServices(environment, found.template, config);
   const release = await room.store.releases.begin({
     application: row.application,
@@ -102,7 +105,7 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
   });
   await room.logs.note(
     attemptKey(input),
-    `loam: release ${release.number} of ${environment.name} (fence ${fence}), artifact ${image}`,
+    `loam: release ${release.number} of ${environment.name} (fence ${fence}), ${describeRedeploy(task)}artifact ${image}`,
   );
   return release;
 }
@@ -132,7 +135,7 @@ async function goLive(rollout: Rollout): Promise<AttemptEnd> {
   const { url } = await target.switchTo(reference);
   await note(rollout, `${url} leads to release ${release.number}`);
   await guardFence(rollout, 'live');
-  await room.store.releases.makeLive(release);
+  await room.store.releases.makeLive(release, await findReplicas(room, release));
   await retireOthers(rollout);
   await note(rollout, `release ${release.number} is live`);
   return succeeded(outputsOf(rollout, url));

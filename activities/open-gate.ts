@@ -11,7 +11,7 @@ import { findTemplate, subjectOf } from './deploy-admission.ts';
 import type { FoundTemplate } from './deploy-admission.ts';
 import type { Room } from './dependencies.ts';
 import { whileBeating } from './interruption.ts';
-import { makeReleaseConfig } from './release-config.ts';
+import { findReleaseConfig } from './redeploy.ts';
 import type { GateOpening, RunActivities, TaskInput } from './types.ts';
 
 const shownCommits = 50;
@@ -55,6 +55,7 @@ export function openingOf(
 }
 
 interface Covered {
+  readonly deploy: DeployStackTask;
   readonly subject: GateSubject;
   readonly found: FoundTemplate;
 }
@@ -71,7 +72,7 @@ async function findCovered(
   return Promise.all(
     deploys.map(async (deploy) => {
       const found = await findTemplate(room, run, deploy.template);
-      return { subject: subjectOf(deploy.name, found), found };
+      return { deploy, subject: subjectOf(deploy.name, found), found };
     }),
   );
 }
@@ -92,7 +93,10 @@ async function makePreview(
   const [first] = covered;
   const before = live?.config ?? {};
   // A gate that covers no deploy changes no settings.
-  const after = first === undefined ? before : makeReleaseConfig(first.found.template, plan, environment);
+  const after =
+    first === undefined
+      ? before
+      : await findReleaseConfig(room, { deploy: first.deploy, template: first.found.template, plan, environment });
   return {
     application: row.application,
     fromRelease: live?.number,

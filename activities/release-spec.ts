@@ -4,6 +4,7 @@ import type { Release } from '../src/ports/store.ts';
 import type { ReleaseReference, ReleaseSpec } from '../src/ports/target.ts';
 import { findTarget, needArtifact } from './deploy-admission.ts';
 import type { Room } from './dependencies.ts';
+import { findReplicas } from './redeploy.ts';
 import { readTemplate } from './read-template.ts';
 import { resolveReleaseConfig } from './release-config.ts';
 
@@ -34,7 +35,7 @@ export async function makeReleaseSpec(
     start,
     port: template.port,
     health: template.health,
-    replicas: row.replicas,
+    replicas: (await findReplicas(room, release)) ?? row.replicas,
     env: { ...env, LOAM_ENVIRONMENT: environment, LOAM_COMMIT: release.commit },
     secrets,
     trustToken,

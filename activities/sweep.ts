@@ -7,6 +7,7 @@ import type { Environment, Release } from '../src/ports/store.ts';
 import { findTarget } from './deploy-admission.ts';
 import { makeRoom } from './dependencies.ts';
 import type { ActivityDependencies, Room } from './dependencies.ts';
+import { findReplicas } from './redeploy.ts';
 import { isSameRelease, referenceOf } from './release-spec.ts';
 
 export interface Swept {
@@ -95,7 +96,7 @@ async function endUnfinished(room: Room, environment: Environment, unfinished: r
   const serving = await findTarget(room, environment).live(environment.application, environment.name);
   for (const release of unfinished) {
     if (isSameRelease(serving, referenceOf(release)) && release.fence === environment.fence) {
-      await room.store.releases.makeLive(release);
+      await room.store.releases.makeLive(release, await findReplicas(room, release));
     } else {
       const isCancelled = (await room.store.runs.get(release.run))?.status === 'cancelled';
       await room.store.releases.fail(

@@ -21,6 +21,7 @@ import { deliveryRoutes } from './routes/deliveries.ts';
 import { environmentRoutes } from './routes/environments.ts';
 import { gateRoutes } from './routes/gates.ts';
 import { logRoutes } from './routes/logs.ts';
+import { redeployRoutes } from './routes/redeploys.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { triggerRoutes } from './routes/triggers.ts';
@@ -64,6 +65,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...deliveryRoutes(dependencies),
     ...applicationRoutes(dependencies),
     ...environmentRoutes(dependencies),
+    ...redeployRoutes(dependencies),
     ...credentialRoutes(dependencies),
     ...auditRoutes(dependencies),
     ...runRoutes(dependencies, reader),

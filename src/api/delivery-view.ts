@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { DeliveryAnswer } from '../core/model/delivery.ts';
 import type { ApplicationName } from '../core/model/ids.ts';
 import { formatRunId } from '../core/model/ids.ts';
-import type { DeliveryRow } from '../ports/store.ts';
+import type { DeliveryRow } from '../ports/delivery-store.ts';
 import { Instant } from './schema.ts';
 import { instant, runUrl, temporalUrl } from './view.ts';
 import type { Links } from './view.ts';

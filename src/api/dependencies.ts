@@ -12,7 +12,7 @@ export interface ApiDependencies {
   /** Only asked whether it answers: starting and cancelling runs is the dispatcher's. */
   readonly engine: Pick<RunEngine, 'isOpen'>;
   readonly git: Git;
-  readonly blobs: Pick<BlobStore, 'read'>;
+  readonly blobs: BlobStore;
   readonly logs: Pick<LogStore, 'read' | 'wait'>;
   readonly logger: Logger;
   readonly links: Links;

@@ -8,6 +8,7 @@ import { gateCommands } from './commands/gate.ts';
 import { localCommands } from './commands/local.ts';
 import { logCommands } from './commands/log.ts';
 import { planCommands } from './commands/plan.ts';
+import { redeployCommands } from './commands/redeploy.ts';
 import { trustCommands } from './commands/trust.ts';
 import { runCommands } from './commands/run.ts';
 import type { Registry } from './command.ts';
@@ -61,6 +62,7 @@ function makeProgram(context: CliContext, finish: (code: number) => void): Comma
   applicationCommands(registry);
   deliveryCommands(registry);
   environmentCommands(registry);
+  redeployCommands(registry);
   credentialCommands(registry);
   trustCommands(registry);
   auditCommands(registry);

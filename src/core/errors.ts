@@ -54,6 +54,7 @@ export const errorKinds = {
   'plan-missing': kind(422, 'The commit has no loam.yaml'),
   'rate-limited': kind(429, 'Too many requests', true),
   rejected: kind(409, 'A person rejected the gate'),
+  'release-unknown': kind(404, 'No such release'),
   'run-ended': kind(409, 'The run has ended already'),
   'run-not-ended': kind(409, 'The run has not ended yet'),
   'run-unknown': kind(404, 'No such run'),

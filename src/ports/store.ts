@@ -1,12 +1,12 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { OutputReference, TaskType } from '../core/graph/graph.ts';
 import type { Decision, Gate, GatePreview, GateSubject, Verdict } from '../core/gate/gate.ts';
-import type { DeliveryAnswer, DeliverySource, KnownHead, Push } from '../core/model/delivery.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
+import type { DeliveryStore } from './delivery-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
 
@@ -102,51 +102,6 @@ export interface EnvironmentStore {
   checkFence(application: ApplicationName, name: EnvironmentName, fence: number, step: string): Promise<boolean>;
 }
 
-export interface NewDelivery {
-  /** Under which a relay has answered its sender already; else the store chooses one. */
-  readonly id?: string | undefined;
-  readonly application: ApplicationName;
-  readonly source: DeliverySource;
-  /** Chosen by the sender, at most 200 characters. */
-  readonly deliveryId: string;
-  /** SHA-256 of the signed body. */
-  readonly bodyDigest: Digest;
-  readonly push: Push;
-  /** Why no run is wanted (branch filter, deleted ref); decided by the pure rules of core. */
-  readonly ignored: string | undefined;
-}
-
-export interface DeliveryRow {
-  readonly id: string;
-  readonly application: ApplicationName;
-  readonly receivedAtMs: number;
-  readonly answer: DeliveryAnswer;
-  /** Undefined for an event that is no push. A repeat shows what the first one brought. */
-  readonly brought: { readonly source: DeliverySource; readonly deliveryId: string; readonly push: Push } | undefined;
-}
-
-export interface KnownHeads {
-  /** False until `markWatched`: then heads that no delivery has named were there before, and are no pushes. */
-  readonly isWatched: boolean;
-  /** Of each ref the newest delivery of a push (several when they came in the same millisecond), and the manual ones since. */
-  readonly newest: readonly KnownHead[];
-}
-
-export interface DeliveryStore {
-  /**
-   * I1: one transaction: the delivery, the number and the run row. The same delivery id, the same body, or the same (ref, before, after) from another source within
-   * 10 minutes answers `duplicate` with the run of the first; `manual` is never the same as a push. A push whose `after` is `before`, or that has none, is `ignored`.
-   * Throws `input-invalid` when the given `id` names another delivery.
-   */
-  receive(delivery: NewDelivery): Promise<DeliveryAnswer>;
-  /** Records an event that is no push, so that its id can be asked for. Twice under the same id is once. */
-  ignore(event: Pick<NewDelivery, 'id' | 'application'> & { readonly reason: string }): Promise<DeliveryAnswer>;
-  /** Any delivery that was answered, also a repeat, which has the id that its answer named. */
-  get(id: string): Promise<DeliveryRow | undefined>;
-  heads(application: ApplicationName): Promise<KnownHeads>;
-  markWatched(application: ApplicationName): Promise<void>;
-}
-
 export interface RunRow {
   readonly id: RunId;
   readonly application: ApplicationName;
@@ -173,6 +128,14 @@ export interface RunRow {
   readonly finishedAtMs: number | undefined;
 }
 
+/** What a run works with. */
+export interface RunPlan {
+  readonly planDigest: Digest;
+  /** Tar of the tree. */
+  readonly snapshot: Digest;
+  readonly tasks: readonly { readonly name: TaskName; readonly type: TaskType }[];
+}
+
 export interface RunStore {
   get(run: RunId): Promise<RunRow | undefined>;
   /** The last round of a run. */
@@ -196,15 +159,7 @@ export interface RunStore {
   /** `resolve` takes the row: status running, started now. Repeats are fine. Returns the row. Throws `run-unknown`. */
   claim(run: RunId): Promise<RunRow>;
   /** What `resolve` found; writes the task rows as pending (keeps those that exist). */
-  setPlan(
-    run: RunId,
-    plan: {
-      readonly planDigest: Digest;
-      readonly snapshot: Digest;
-      readonly warnings: readonly string[];
-      readonly tasks: readonly { readonly name: TaskName; readonly type: TaskType }[];
-    },
-  ): Promise<void>;
+  setPlan(run: RunId, plan: RunPlan & { readonly warnings: readonly string[] }): Promise<void>;
   addWarning(run: RunId, warning: string): Promise<void>;
   /** Status of an open run; a lower `seq` than the stored one does nothing, a terminal row stays, a terminal status does nothing (that is `finish`). */
   setStatus(run: RunId, status: RunStatus, seq: number): Promise<void>;
@@ -363,8 +318,14 @@ export interface Release {
 export interface ReleaseStore {
   /** Find-or-create by (run, task, attempt); the number is the next of the environment. Throws `fence-stale` when the fence is not the newest. */
   begin(release: Omit<Release, 'number' | 'status' | 'reason' | 'createdAtMs' | 'liveAtMs'>): Promise<Release>;
-  /** One transaction with compare-and-set on the fence: this one live, the last one superseded. Repeats are fine. Throws `fence-stale`. */
-  makeLive(release: Pick<Release, 'application' | 'environment' | 'number' | 'fence'>): Promise<void>;
+  /**
+   * One transaction with compare-and-set on the fence: this one live, the last one superseded, and the environment's number of replicas, when one is given.
+   * Repeats are fine. Throws `fence-stale`.
+   */
+  makeLive(
+    release: Pick<Release, 'application' | 'environment' | 'number' | 'fence'>,
+    replicas: number | undefined,
+  ): Promise<void>;
   /** Only a `deploying` release. */
   fail(
     release: Pick<Release, 'application' | 'environment' | 'number'>,

@@ -29,6 +29,8 @@ export const routeRules: Readonly<Record<string, Rule>> = {
   'get /v1/trusts': ['viewer', 'loam'],
   'get /v1/trusts/{name}': ['viewer', 'loam'],
   'post /v1/applications/{application}/runs': ['developer', 'application'],
+  'post /v1/applications/{application}/environments/{environment}/rollback': ['developer', 'environment'],
+  'post /v1/applications/{application}/environments/{environment}/scale': ['developer', 'environment'],
   'post /v1/runs/{application}/{number}/cancel': ['developer', 'application'],
   'post /v1/runs/{application}/{number}/retry': ['developer', 'application'],
   'post /v1/runs/{application}/{number}/gates/{gate}/decisions': ['approver', 'gate'],

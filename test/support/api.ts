@@ -5,7 +5,9 @@ import type { Api } from '../../src/api/create-api.ts';
 import { serveApi } from '../../src/api/serve.ts';
 import type { ApiServer } from '../../src/api/serve.ts';
 import { DomainError } from '../../src/core/errors.ts';
+import { parseDigest } from '../../src/core/model/ids.ts';
 import type { Sha } from '../../src/core/model/ids.ts';
+import type { BlobStore } from '../../src/ports/blob-store.ts';
 import type { Git } from '../../src/ports/git.ts';
 import type { LogKey, LogStore } from '../../src/ports/log-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
@@ -73,7 +75,7 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
         temporal === 'ok' ? Promise.resolve(false) : Promise.reject(new DomainError('temporal-unavailable', 'away')),
     },
     git: realGit ?? git,
-    blobs: { read: (digest) => Promise.resolve(new TextEncoder().encode(blobs.get(digest) ?? '')) },
+    blobs: makeBlobs(blobs),
     logs,
     logger: silentLogger,
     links: { apiUrl: () => url, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
@@ -156,6 +158,23 @@ export function sign(secret: string, body: string | Uint8Array): string {
 
 export function shaOf(text: string): Sha {
   return createHash('sha1').update(text).digest('hex') as Sha;
+}
+
+/** Texts by digest. */
+function makeBlobs(texts: Map<string, string>): BlobStore {
+  return {
+    read: (digest) => Promise.resolve(new TextEncoder().encode(texts.get(digest) ?? '')),
+    file: (digest) => {
+      if (texts.has(digest)) return Promise.resolve(`/nowhere/${digest}`);
+      return Promise.reject(new DomainError('blob-missing', `no blob ${digest}`));
+    },
+    put: (content) => {
+      if (typeof content !== 'string') return Promise.reject(new Error('only texts are put here'));
+      const digest = parseDigest(`sha256:${createHash('sha256').update(content).digest('hex')}`);
+      texts.set(digest, content);
+      return Promise.resolve({ digest, sizeBytes: content.length });
+    },
+  };
 }
 
 function makeLogs(): FakeLogs {

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { DomainError } from '../../core/errors.ts';
 import type { DeliveryAnswer, Push } from '../../core/model/delivery.ts';
-import { formatRunId, type ApplicationName, type Sha } from '../../core/model/ids.ts';
-import type { DeliveryRow, DeliveryStore, KnownHeads, NewDelivery } from '../../ports/store.ts';
+import type { ApplicationName, Sha } from '../../core/model/ids.ts';
+import type { DeliveryRow, DeliveryStore, KnownHeads, NewDelivery } from '../../ports/delivery-store.ts';
 import { unknownApplication } from './applications.ts';
 import type { Database } from './database.ts';
-import type { DeliveryTable, ReceiptTable, RunTable, Tables } from './tables.ts';
-import { checkedText, cutText, toJson } from './values.ts';
+import { insertRun } from './new-run.ts';
+import type { DeliveryTable, ReceiptTable, Tables } from './tables.ts';
+import { checkedText, cutText } from './values.ts';
 
 // I1: delivery, number and run row are one transaction; whatever comes twice answers the run of the first.
 
@@ -79,10 +80,7 @@ export class SqlDeliveryStore implements DeliveryStore {
       if (row.ignored !== null) return { result: 'ignored', delivery: id, application, reason: row.ignored };
       const number = owner.lastRun + 1;
       await db.updateTable('applications').set({ lastRun: number }).where('name', '=', row.application).execute();
-      await db
-        .insertInto('runs')
-        .values(toRun(row, number, now))
-        .execute();
+      await insertRun(db, { delivery: row, number, plan: delivery.plan, now });
       return { result: 'accepted', delivery: id, application, number };
     });
   }
@@ -208,34 +206,6 @@ function toRow(delivery: NewDelivery, now: number): DeliveryTable {
 function toInstant(pushedAtMs: number): number {
   if (Number.isFinite(pushedAtMs)) return Math.trunc(pushedAtMs);
   throw new DomainError('input-invalid', 'the time of the push is not a number');
-}
-
-function toRun(row: DeliveryTable, number: number, now: number): RunTable {
-  const { application } = row;
-  return {
-    id: formatRunId({ application, number, round: 1 }),
-    application,
-    number,
-    round: 1,
-    delivery: row.id,
-    commit: row.after,
-    ref: row.ref,
-    message: row.message,
-    author: row.author,
-    status: 'pending',
-    statusSeq: 0,
-    code: null,
-    reason: null,
-    planDigest: null,
-    snapshot: null,
-    warnings: toJson([]),
-    temporalRunId: null,
-    cancelRequestedBy: null,
-    cancelDelivered: 0,
-    createdAtMs: now,
-    startedAtMs: null,
-    finishedAtMs: null,
-  };
 }
 
 async function findRepeated(db: Transaction<Tables>, row: DeliveryTable): Promise<DeliveryTable | undefined> {

@@ -86,7 +86,7 @@ export class SqlReleaseStore implements ReleaseStore {
     });
   }
 
-  async makeLive(release: Parameters<ReleaseStore['makeLive']>[0]): Promise<void> {
+  async makeLive(release: Parameters<ReleaseStore['makeLive']>[0], replicas: number | undefined): Promise<void> {
     const { application, environment, number } = release;
     const now = this.#database.now();
     await this.#database.write(async (db) => {
@@ -116,7 +116,7 @@ export class SqlReleaseStore implements ReleaseStore {
       }
       await db
         .updateTable('environments')
-        .set({ liveRelease: number })
+        .set({ liveRelease: number, ...(replicas !== undefined && { replicas }) })
         .where('application', '=', application)
         .where('name', '=', environment)
         .execute();

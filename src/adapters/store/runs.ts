@@ -3,16 +3,13 @@ import { formatRunId, type ApplicationName, type RunId, type TaskName } from '..
 import { isTerminal, type RunStatus } from '../../core/model/status.ts';
 import type { RunRow, RunStore } from '../../ports/store.ts';
 import type { Database } from './database.ts';
+import { insertTasks } from './new-run.ts';
 import { addNewRound } from './run-rounds.ts';
 import { addWarnings, lockRun, toRunRow, unknownRun } from './run-rows.ts';
-import type { TaskTable } from './tables.ts';
 import { cutText, openStatuses } from './values.ts';
 
 // I1: a run row is found by the dispatcher until its workflow has started.
 // I2: terminal is final; a round keeps what the last one has done.
-
-/** Rows of one insert: SQLite takes 32,766 parameters. */
-const chunkSize = 200;
 
 export class SqlRunStore implements RunStore {
   readonly #database: Database;
@@ -151,33 +148,12 @@ export class SqlRunStore implements RunStore {
   }
 
   async setPlan(run: RunId, plan: Parameters<RunStore['setPlan']>[1]): Promise<void> {
-    const tasks = plan.tasks.map(({ name, type }, position): TaskTable => ({
-      run,
-      name,
-      position,
-      type,
-      status: 'pending',
-      attempt: 0,
-      seq: 0,
-      code: null,
-      reason: null,
-      kept: 0,
-      startedAtMs: null,
-      finishedAtMs: null,
-    }));
     await this.#database.write(async (db) => {
       const row = await lockRun(db, run);
       const { planDigest, snapshot } = plan;
       const warnings = addWarnings(row, plan.warnings);
       await db.updateTable('runs').set({ planDigest, snapshot, warnings }).where('id', '=', run).execute();
-      for (let from = 0; from < tasks.length; from += chunkSize) {
-        const chunk = tasks.slice(from, from + chunkSize);
-        await db
-          .insertInto('tasks')
-          .values(chunk)
-          .onConflict((conflict) => conflict.doNothing())
-          .execute();
-      }
+      await insertTasks(db, run, plan.tasks);
     });
   }
 

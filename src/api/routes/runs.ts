@@ -1,19 +1,19 @@
-import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DomainError } from '../../core/errors.ts';
 import { seenApplications } from '../../core/model/access.ts';
-import { isSha, parseDigest, parseTaskName } from '../../core/model/ids.ts';
+import { isSha, parseTaskName } from '../../core/model/ids.ts';
 import type { ApplicationName, Sha, TaskName } from '../../core/model/ids.ts';
 import { isTerminal, taskStatuses } from '../../core/model/status.ts';
 import type { Commit, GitSource } from '../../ports/git.ts';
 import type { Token } from '../../ports/credential-store.ts';
 import type { RunRow } from '../../ports/store.ts';
 import { demand } from '../authenticate.ts';
-import { firstLine } from '../../core/model/foreign-text.ts';
-import { TriggerAnswer, viewAnswer } from '../delivery-view.ts';
+import { TriggerAnswer } from '../delivery-view.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { serveEvents } from '../event-stream.ts';
 import { followRun, followRuns } from '../follow.ts';
+import { askedBy, receiveManual } from '../manual-delivery.ts';
+import type { AskedBy } from '../manual-delivery.ts';
 import { defineRoute, defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunAddress, RunReader } from '../run-reader.ts';
@@ -115,8 +115,7 @@ function runActions(dependencies: RouteDependencies, reader: RunReader, runPath:
       body: z.strictObject({ ref: text(300).min(1).optional(), commit: ShaText.optional() }),
       answer: TriggerAnswer,
       handle: ({ params, body, caller, request, signal }) => {
-        const key = z.string().min(1).max(150).safeParse(request.headers['idempotency-key']).data ?? randomUUID();
-        return triggerByHand(dependencies, { ...params, ...body, key, by: caller().name }, signal);
+        return triggerByHand(dependencies, { ...params, ...body, ...askedBy(request, caller()) }, signal);
       },
     }),
     defineRoute({
@@ -204,12 +203,10 @@ async function tasksFrom(reader: RunReader, row: RunRow, from: TaskName): Promis
   return [...again].map(parseTaskName);
 }
 
-interface ManualTrigger {
+interface ManualTrigger extends AskedBy {
   readonly application: ApplicationName;
   readonly ref?: string | undefined;
   readonly commit?: Sha | undefined;
-  readonly key: string;
-  readonly by: string;
 }
 
 async function triggerByHand(
@@ -217,7 +214,6 @@ async function triggerByHand(
   trigger: ManualTrigger,
   signal: AbortSignal,
 ): Promise<TriggerAnswer> {
-  const { store, links, logger, wake } = dependencies;
   const application = await requireApplication(dependencies, trigger.application);
   const source: GitSource = {
     application: application.name,
@@ -227,25 +223,14 @@ async function triggerByHand(
   const limit = AbortSignal.any([signal, AbortSignal.timeout(gitTimeoutMs)]);
   const { ref, sha } = await findHead(dependencies, source, trigger, limit);
   const commit = await readCommit(dependencies, source, sha, limit);
-  const deliveryId = `manual-${createHash('sha256').update(`${trigger.by}\n${trigger.key}`).digest('hex').slice(0, 32)}`;
-  const answer = await store.deliveries.receive({
-    application: application.name,
-    source: 'manual',
-    deliveryId,
-    bodyDigest: parseDigest(`sha256:${createHash('sha256').update(deliveryId).digest('hex')}`),
-    push: {
-      ref,
-      before: undefined,
-      after: sha,
-      pushedAtMs: Date.now(),
-      message: firstLine(commit.subject),
-      author: firstLine(commit.author),
-    },
-    ignored: undefined, // a person asked for it: branch filters are for pushes
+  const answer = await receiveManual(dependencies, application.name, trigger, {
+    ref,
+    after: sha,
+    message: commit.subject,
+    author: commit.author,
   });
-  wake();
-  logger.info({ application: application.name, by: trigger.by, ref, commit: sha }, 'run asked for');
-  return viewAnswer(links, answer);
+  dependencies.logger.info({ application: application.name, by: trigger.by, ref, commit: sha }, 'run asked for');
+  return answer;
 }
 
 async function readCommit(

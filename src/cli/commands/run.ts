@@ -210,7 +210,7 @@ async function triggerRun(
   [application]: readonly (string | undefined)[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<number> {
-  const { client, show, isJson } = tools;
+  const { client } = tools;
   const [ref, commit] = [textOption(options, 'ref'), textOption(options, 'commit')];
   if (commit !== undefined && !/^[0-9a-f]{40}$/.test(commit)) {
     throw usage('--commit takes a full commit id', 'git rev-parse HEAD prints it.');
@@ -221,8 +221,17 @@ async function triggerRun(
     { ...(ref !== undefined && { ref }), ...(commit !== undefined && { commit }) },
     { 'idempotency-key': crypto.randomUUID() },
   );
+  return showStart(tools, answer, options);
+}
+
+/** What became of a request for a run; with `--wait`, how that run goes. */
+export async function showStart(
+  tools: Tools,
+  answer: TriggerAnswer,
+  options: Readonly<Record<string, unknown>>,
+): Promise<number> {
   const run = options['wait'] === true ? answer.run : null;
-  if (!isJson || run === null) show(answer, () => drawAnswer(answer));
+  if (!tools.isJson || run === null) tools.show(answer, () => drawAnswer(answer));
   return run === null ? exitCodes.ok : awaitRun(tools, run);
 }
 

@@ -85,6 +85,14 @@ export interface DeployStackTask extends TaskBase {
   readonly template: Value;
   /** Tasks that read this deploy's outputs: the environment's lock is held until they have ended (I5). */
   readonly readers: readonly TaskName[];
+  /** Of a plan that Loam makes itself: a release of this environment is deployed once more, with the settings that it had. */
+  readonly redeploy?: Redeploy;
+}
+
+export interface Redeploy {
+  readonly release: number;
+  /** The environment's number of replicas from then on, if that release is still the live one. */
+  readonly replicas?: number;
 }
 
 export interface ApprovalTask extends TaskBase {

@@ -19,7 +19,7 @@ let digest: Awaited<ReturnType<ActivityRoom['blobs']['put']>>['digest'];
 beforeEach(async () => {
   room = await makeActivityRoom();
   run = await push(room, undefined);
-  ({ digest } = await room.blobs.put('x'));
+  ({ digest } = await room.blobs.put('{"version": 1, "graph": {"tasks": []}}'));
   await room.store.runs.setPlan(run, {
     planDigest: digest,
     snapshot: digest,

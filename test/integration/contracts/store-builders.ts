@@ -12,7 +12,8 @@ import {
   type Sha,
 } from '../../../src/core/model/ids.ts';
 import { Secret } from '../../../src/ports/secret.ts';
-import type { Application, NewDelivery, Store } from '../../../src/ports/store.ts';
+import type { NewDelivery } from '../../../src/ports/delivery-store.ts';
+import type { Application, Store } from '../../../src/ports/store.ts';
 
 /** What a contract suite needs of an adapter. Each call opens an empty store. */
 export interface OpenStore {

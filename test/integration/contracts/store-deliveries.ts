@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseApplicationName } from '../../../src/core/model/ids.ts';
-import { addApplication, makeDelivery, makePush, makeSha, runId, thingy } from './store-builders.ts';
+import { addApplication, makeDelivery, makeDigest, makePush, makeSha, runId, task, thingy } from './store-builders.ts';
 import type { WithStore } from './store.ts';
 
 const main = 'refs/heads/main';
@@ -25,6 +25,26 @@ export function testStoreDeliveries(withStore: WithStore): void {
       }
       expect((await store.runs.get(runId(1)))?.delivery).toBe('relay-1');
       expect(await store.runs.list({ limit: 10 })).toHaveLength(1);
+    }));
+
+  it('begins a run with the plan that Loam gave it, tasks and all, and none beside it (I1)', () =>
+    withStore(async ({ store }) => {
+      await addApplication(store);
+      const tasks = [
+        { name: task.approve, type: 'approval' },
+        { name: task.deploy, type: 'deploy_stack' },
+      ] as const;
+      const plan = { planDigest: makeDigest('plan'), snapshot: makeDigest('tree'), tasks };
+      const delivery = makeDelivery('m1', { source: 'manual', plan });
+
+      await store.deliveries.receive(delivery);
+      const again = await store.deliveries.receive(delivery);
+
+      expect(again).toMatchObject({ result: 'duplicate', number: 1 });
+      expect(await store.runs.unstarted(10)).toMatchObject([
+        { id: runId(1), planDigest: plan.planDigest, snapshot: plan.snapshot, status: 'pending' },
+      ]);
+      expect(await store.tasks.list(runId(1))).toMatchObject(tasks.map((one) => ({ ...one, status: 'pending' })));
     }));
 
   it('records an event that is no push, once', () =>

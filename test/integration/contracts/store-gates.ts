@@ -161,14 +161,14 @@ export function testStoreGates(withStore: WithStore): void {
       await store.environments.put(thingy, staging, {});
 
       const first = await store.releases.begin(await makeRelease(store, run, 1));
-      await store.releases.makeLive(first);
-      await store.releases.makeLive(first);
+      await store.releases.makeLive(first, undefined);
+      await store.releases.makeLive(first, undefined);
       const second = await store.releases.begin(await makeRelease(store, run, 2));
-      await store.releases.makeLive(second);
+      await store.releases.makeLive(second, 3);
 
       expect([first.number, second.number]).toEqual([1, 2]);
       expect((await store.releases.list(thingy, staging)).map((one) => one.status)).toEqual(['live', 'superseded']);
-      expect((await store.environments.get(thingy, staging))?.liveRelease).toBe(2);
+      expect(await store.environments.get(thingy, staging)).toMatchObject({ liveRelease: 2, replicas: 3 });
       expect(await store.releases.get(thingy, staging, 1)).toMatchObject({ config: { GREETING: 'hello' } });
     }));
 
@@ -192,8 +192,8 @@ export function testStoreGates(withStore: WithStore): void {
       const fresh = await store.releases.begin(await makeRelease(store, run, 2));
 
       await expect(store.releases.begin(stale)).rejects.toMatchObject({ code: 'fence-stale' });
-      await expect(store.releases.makeLive(begun)).rejects.toMatchObject({ code: 'fence-stale' });
-      await store.releases.makeLive(fresh);
+      await expect(store.releases.makeLive(begun, undefined)).rejects.toMatchObject({ code: 'fence-stale' });
+      await store.releases.makeLive(fresh, undefined);
       await store.releases.fail(begun, 'failed', 'another deploy went on');
       await store.releases.fail(fresh, 'failed', 'too late');
 
