@@ -79,7 +79,6 @@ class Lease implements PostgresPoolClient {
 
   constructor(client: pg.PoolClient) {
     this.#client = client;
-    // Between two queries nobody else listens, and an error that nobody hears ends the process.
     this.#onError = () => (this.#isBroken = true);
     client.on('error', this.#onError);
   }
@@ -124,6 +123,8 @@ function createPool(url: Secret, logger: Logger | undefined): PostgresPool {
     keepAlive: true,
     application_name: 'loam',
   });
+  // For its whole life: between two users of a connection, and while a broken one ends, nobody else listens, and an error that nobody hears ends the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => logger?.warn({ error: error.message }, 'an idle connection to the database was lost'));
   return {
     options: {},
