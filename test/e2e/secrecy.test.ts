@@ -274,7 +274,7 @@ describe('a run that uses every kind of secret', () => {
   });
 
   it('leaves none in a file but where it belongs, and there for the owner only', async () => {
-    const allowed = ['key', 'tokens/admin', 'hooks/secretive.json'];
+    const allowed = ['key', 'tokens/admin', 'hooks/secretive.json', 'relay/triggers.json'];
     search.searchFolder(loam.dataFolder, (name) => allowed.includes(name));
     literals.searchFolder(loam.dataFolder, isLiteralAllowed);
 
