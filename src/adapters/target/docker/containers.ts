@@ -30,7 +30,8 @@ export type Inspected = Docker.ContainerInspectInfo;
 /** From TERM to KILL. */
 const stopSeconds = 10;
 /** Ports that were free a moment ago and are taken by the time the container starts. */
-const maxTries = 20;
+const maxTries = 100;
+const absentMs = 100;
 
 export class Containers {
   readonly #engine: Docker;
@@ -114,13 +115,14 @@ export class Containers {
     const name = containerName(this.#installation, spec.reference, replica);
     for (let tries = 1; ; tries += 1) {
       signal.throwIfAborted();
+      if (tries > maxTries) throw unavailable(new Error(`the container ${name} does not appear`));
       const found = await this.inspect(name);
       if (found === undefined) await this.#create(spec, replica);
       if (found === undefined || found.State.Status === 'created') await this.#fill(name, spec);
       signal.throwIfAborted();
       try {
-        await this.#run(name);
-        return;
+        if (await this.#run(name)) return;
+        await delay(absentMs); // its name is taken already, but whoever makes it is not ready
       } catch (error) {
         // Somebody took the port: another container gets another one. Only one that never ran may be thrown away.
         if (tries >= maxTries || !isPortTaken(error)) throw error;
@@ -150,12 +152,15 @@ export class Containers {
     await unlessAbsent(this.#engine.getContainer(name).putArchive(Readable.from(archive), { path: '/' }));
   }
 
-  async #run(name: string): Promise<void> {
+  /** False: there is no such container, or not yet. */
+  async #run(name: string): Promise<boolean> {
     try {
       await this.#engine.getContainer(name).start();
+      return true;
     } catch (error) {
       const status = statusOf(error);
-      if (status === 304) return; // it runs
+      if (status === 304) return true; // it runs
+      if (status === 404) return false;
       if (status === 400) throw new DomainError('deploy-refused', `the container cannot start: ${reasonOf(error)}`);
       throw unavailable(error);
     }
