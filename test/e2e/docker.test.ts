@@ -19,6 +19,8 @@ let testEngine: TestEngine;
 let engine: Docker;
 let loam: Loam;
 let copy: WorkingCopy;
+/** Of the environment; asked for once, since it is the same without Loam. */
+let url: string;
 
 const server = (text: string) => `import http from 'node:http';
 const server = http.createServer((request, response) => {
@@ -52,15 +54,18 @@ beforeAll(async () => {
 afterAll(async () => {
   await loam.destroy();
   const installation = installationOf(loam.dataFolder);
-  const label = [`loam.installation=${installation}`];
-  for (const { Id } of await engine.listContainers({ all: true, filters: { label } }))
-    await engine.getContainer(Id).remove({ force: true });
+  for (const { Id } of await containers()) await engine.getContainer(Id).remove({ force: true });
   const { Volumes } = await engine.listVolumes({ filters: { name: [`loam-${installation}-`] } });
   for (const { Name } of Volumes) await engine.getVolume(Name).remove();
 }, 180_000);
 
+function containers(): Promise<Docker.ContainerInfo[]> {
+  const label = [`loam.installation=${installationOf(loam.dataFolder)}`];
+  return engine.listContainers({ all: true, filters: { label } });
+}
+
 async function visit(): Promise<Record<string, unknown>> {
-  const { text } = await curl(await urlOf(loam, 'thingy', 'production'));
+  const { text } = await curl(url);
   return JSON.parse(text) as Record<string, unknown>;
 }
 
@@ -80,6 +85,7 @@ it('runs the plan of 2014 once its place is registered and its services are boun
     ...['env', 'put', 'thingy', 'production'],
     ...['--config', 'TROVE_URL=mysql://trove', '--config', 'REMOTE_LOGGING_URL=syslog://logs'],
   ]);
+  url = await urlOf(loam, 'thingy', 'production');
   const id = await trigger(loam, 'thingy');
   const ended = await waitForEnd(loam, id, patienceMs);
 
@@ -98,6 +104,24 @@ it('runs the plan of 2014 once its place is registered and its services are boun
   });
   expect(await visit()).toMatchObject({ text: 'one', custom_env: 'foo', TROVE_URL: 'mysql://trove' });
 });
+
+it('lets its containers live on without Loam, ends them with `down --apps`, and takes them up again', async () => {
+  const before = await containers();
+  await loam.interrupt();
+  const alone = await visit();
+  await loam.cli(['down']);
+  const afterDown = await visit();
+  const down = await loam.cli(['down', '--apps']);
+  const stopped = await containers();
+  await loam.start();
+  await waitFor('it serves again', () => serves('one'), patienceMs);
+
+  expect([alone['text'], afterDown['text']]).toEqual(['one', 'one']);
+  expect(down.code, down.stderr).toBe(0);
+  expect(before.map(({ State }) => State)).toEqual(['running']);
+  expect(stopped.map(({ State, Id }) => [State, Id])).toEqual([['exited', before[0]?.Id]]);
+  expect((await containers()).map(({ State, Id }) => [State, Id])).toEqual([['running', before[0]?.Id]]);
+}, 400_000);
 
 it(
   'tells the truth when the engine is killed in mid-deploy, and the old version is back with it (K6, I6)',

@@ -57,5 +57,5 @@ function openFakeTarget(): TargetSubject {
     if (behaviour === undefined) return { type: 'healthy' };
     return { type: 'unhealthy', reason: 'it ended with exit code 3', output: 'cannot start: no database\n' };
   };
-  return { target, artifact: '/artifact.tar', reopen: () => target, close: () => Promise.resolve() };
+  return { target, artifact: '/artifact.tar', sickMs: 0, reopen: () => target, close: () => Promise.resolve() };
 }

@@ -101,7 +101,10 @@ export async function checkUserNamespaces(): Promise<Check> {
 export async function checkDocker({ docker: { socket } }: Config): Promise<Check> {
   const version = await readEngineVersion(socket);
   if (version !== undefined) return ok('docker', `engine ${version} on ${socket}`);
-  return ok('docker', `no engine answers on ${socket}: no images are built (LOAM_DOCKER_SOCKET names another socket)`);
+  return ok(
+    'docker',
+    `no engine answers on ${socket}: no images are built and no containers deployed (LOAM_DOCKER_SOCKET names another socket)`,
+  );
 }
 
 async function readEngineVersion(socketPath: string): Promise<string | undefined> {

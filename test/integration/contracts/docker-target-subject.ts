@@ -51,6 +51,7 @@ export async function openDockerTarget(workshop: Workshop, testEngine: TestEngin
     target,
     engine,
     artifact: await makeAppImage(engine, testEngine.images.node, workshop),
+    sickMs: 8_000,
     reopen,
     async close() {
       await new FrontControl(dataFolder, programs, 'docker').end();

@@ -13,6 +13,7 @@ export interface ProcessTargetSubject {
   readonly target: ProcessTarget;
   readonly data: string;
   readonly artifact: string;
+  readonly sickMs: number;
   reopen(): ProcessTarget;
   close(): Promise<void>;
 }
@@ -53,6 +54,7 @@ export function openProcessTarget(workshop: Workshop, bwrapPath: string | undefi
     target,
     data,
     artifact: workshop.artifact,
+    sickMs: 4_000,
     reopen,
     async close() {
       await target.down();

@@ -19,6 +19,8 @@ export interface TargetSubject {
   readonly target: Target;
   /** What releases are made of: an archive or an image with the workshop's application. */
   readonly artifact: string;
+  /** How long to wait for what will not get healthy: it must have begun to run by then. */
+  readonly sickMs: number;
   /** Another target on the same state, as a second process has it. */
   reopen(): Target;
   /** Ends everything that the target started and checks that nothing is left. */
@@ -115,7 +117,7 @@ export function testTarget(name: string, openSubject: (workshop: Workshop) => Pr
       const sick = spec({ reference: { release: 2, fence: 2 }, env: { BEHAVIOUR: behaviour } });
 
       await target.start(sick, noAbort);
-      const health = await target.awaitHealthy(sick.reference, { timeoutMs: 4000, signal: noAbort });
+      const health = await target.awaitHealthy(sick.reference, { timeoutMs: subject.sickMs, signal: noAbort });
       await target.retire(sick.reference, 1000);
       const load = await stop();
 
