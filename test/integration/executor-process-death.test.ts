@@ -190,7 +190,9 @@ function testRoot(): void {
       const job = makeJob('echo up; sleep 74');
       await executor.start(job);
       await followUntil(executor, job.key, 'up\n');
-      const pid = execFileSync('pgrep', ['-f', '^sleep 74$']).toString().trim();
+      const pid = await vi.waitFor(() => execFileSync('pgrep', ['-f', '^sleep 74$']).toString().trim(), {
+        timeout: 5000,
+      });
 
       const status = readFileSync(`/proc/${pid}/status`, 'utf8');
       await executor.remove(job.key);
