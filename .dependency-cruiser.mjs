@@ -6,7 +6,9 @@ const own = '^(src|activities|workflows|test|scripts)/';
 
 // The rooms below src/adapters, each with the packages that it may use.
 const adapters = {
+  'executor/job': [],
   'executor/process': [],
+  'executor/docker': ['dockerode'],
   engine: ['dockerode'],
   'image/docker': ['@balena/dockerignore', 'dockerfile-ast', 'dockerode', 'protobufjs', 'tar-stream', 'zod'],
   front: ['httpxy', 'zod'],
@@ -23,11 +25,12 @@ const adapters = {
   secret: [],
 };
 
-/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), and the front of all targets (ADR 0011). */
+/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010). */
 function neutral(name) {
   return [
     ...(name.endsWith('/docker') ? ['^src/adapters/engine/'] : []),
     ...(name.startsWith('target/') ? ['^src/adapters/front/'] : []),
+    ...(name.startsWith('executor/') ? ['^src/adapters/executor/job/'] : []),
   ];
 }
 

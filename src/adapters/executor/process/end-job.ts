@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { readSandboxPid, readShim } from './job-folder.ts';
-import type { JobFolder } from './job-folder.ts';
+import { readSandboxPid, readShim } from '../job/job-folder.ts';
+import type { JobFolder } from '../job/job-folder.ts';
 import { descendantsOf, processesWith, readProcesses, sessionOf, signalAll } from './processes.ts';
 import type { ProcessEntry } from './processes.ts';
 

@@ -1,20 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { DomainError } from '../../../core/errors.ts';
 import type { Executor, JobEnd, JobKey, JobSpec } from '../../../ports/executor.ts';
-import { deleteTree } from './delete-tree.ts';
 import { endJob, killJob } from './end-job.ts';
-import { followJob } from './follow.ts';
-import type { FollowOptions } from './follow.ts';
-import { exists, jobFolder, parseJobName, readEnd, readShim } from './job-folder.ts';
-import type { JobFolder } from './job-folder.ts';
-import { checkJob } from './job-limits.ts';
+import { followJob } from '../job/follow.ts';
+import type { FollowOptions } from '../job/follow.ts';
+import { exists, jobFolder, parseJobName, readEnd, readShim } from '../job/job-folder.ts';
+import type { JobFolder } from '../job/job-folder.ts';
+import { collectFile, removeFolder } from '../job/job-files.ts';
+import { checkJob } from '../job/job-limits.ts';
 import type { Launcher, NetworkMaker } from './launcher.ts';
 import { isShimAlive } from './processes.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
-
-const trialLifeMs = 60 * 60_000;
 
 export interface ProcessExecutorParts {
   readonly jobsFolder: string;
@@ -56,7 +52,7 @@ export class ProcessExecutor implements Executor {
     const folder = this.#folder(key);
     if (readShim(folder) === undefined)
       throw new DomainError('not-found', `job ${folder.name} was never started or is removed`);
-    const end = await followJob(folder, options);
+    const end = await followJob(folder, options, () => endWithoutWord(folder));
     if (end.type === 'lost') await killJob(folder); // a shim that was killed may have left the rest
     return end;
   }
@@ -69,10 +65,7 @@ export class ProcessExecutor implements Executor {
   }
 
   collect(key: JobKey, name: string): Promise<string | undefined> {
-    if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name))
-      throw new DomainError('input-invalid', 'the name of an output file has no folder');
-    const path = join(this.#folder(key).out, name);
-    return Promise.resolve(lstatSync(path, { throwIfNoEntry: false })?.isFile() === true ? path : undefined);
+    return Promise.resolve(collectFile(this.#folder(key), name));
   }
 
   async remove(key: JobKey): Promise<void> {
@@ -83,15 +76,7 @@ export class ProcessExecutor implements Executor {
       if (readEnd(folder) === undefined) writeFileSync(folder.stop, '');
       await killJob(folder);
     }
-    // Under another name first: a removal that is cut off must not look like a job that was never started.
-    const trash = join(this.#parts.jobsFolder, `.gone-${randomBytes(6).toString('hex')}`);
-    try {
-      renameSync(folder.path, trash);
-    } catch (error) {
-      if (!exists(folder.path)) return;
-      throw error;
-    }
-    await deleteTree(trash);
+    await removeFolder(this.#parts.jobsFolder, folder);
   }
 
   list(): Promise<readonly JobKey[]> {
@@ -116,19 +101,16 @@ export class ProcessExecutor implements Executor {
   }
 }
 
+/** A shim that is gone and left no word: killed, or the host restarted. */
+function endWithoutWord(folder: JobFolder): JobEnd | undefined {
+  const shim = readShim(folder);
+  if (shim !== undefined && isShimAlive(shim)) return undefined;
+  return readEnd(folder) ?? { type: exists(folder.stop) ? 'stopped' : 'lost' }; // it may have ended between the two looks
+}
+
 function refused(what: string, program: string): DomainError {
   return new DomainError(
     'executor-unavailable',
     `this host cannot give the job ${what}, which only applications added on this machine may do without: install ${program} here, see "loam doctor"`,
   );
-}
-
-/** Deletes what a removal that was cut off left behind, and a trial of long ago; a young one may be another process's. */
-export async function deleteTrash(jobsFolder: string): Promise<void> {
-  mkdirSync(jobsFolder, { recursive: true, mode: 0o700 });
-  for (const name of readdirSync(jobsFolder)) {
-    const path = join(jobsFolder, name);
-    const isOld = (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < Date.now() - trialLifeMs;
-    if (name.startsWith('.gone-') || (name.startsWith('.probe-') && isOld)) await deleteTree(path);
-  }
 }

@@ -12,10 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import { firstJobUser, jobUsers } from '../job/job-user.ts';
 
-/** User ids of jobs when Loam runs as root: nobody else's, and more than one, so that the limit on processes counts one job. */
-export const firstJobUser = 1_700_000;
-export const jobUsers = 256;
 /** Inside the sandbox when Loam runs as an ordinary user. */
 export const sandboxUser = 1000;
 

@@ -1,26 +1,17 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chownSync, closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
 import type { JobSpec } from '../../../ports/executor.ts';
-import { firstJobUser, jobUsers } from './host-files.ts';
-import { exists, readShim } from './job-folder.ts';
-import type { JobFolder, ShimIdentity } from './job-folder.ts';
+import { entryScript, jobEnvironment } from '../job/entry-script.ts';
+import { exists, readShim } from '../job/job-folder.ts';
+import type { JobFolder, ShimIdentity } from '../job/job-folder.ts';
+import { firstJobUser, openSockets, userOf } from '../job/job-user.ts';
 import type { PreparedNetwork } from './network.ts';
-import { entryScript, jobEnvironment, sandboxArguments, sandboxCommand } from './sandbox.ts';
+import { sandboxArguments, sandboxCommand } from './sandbox.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
 
 /** Between the making of a claim and its line lie microseconds, unless the machine is very busy. */
@@ -52,10 +43,7 @@ interface Command {
  */
 export async function launchJob(launch: Launch): Promise<boolean> {
   const { folder, job } = launch;
-  const user =
-    launch.host.isolation === 'other-user'
-      ? firstJobUser + (createHash('sha256').update(folder.name).digest().readUInt16BE() % jobUsers)
-      : undefined;
+  const user = launch.host.isolation === 'other-user' ? userOf(folder.name) : undefined;
   openSockets(job, user);
   layFolder(folder, user);
   const command = launch.host.isolation === 'none' ? plainCommand(launch) : sandboxedCommand(launch, user);
@@ -74,22 +62,6 @@ export async function launchJob(launch: Launch): Promise<boolean> {
   } finally {
     closeSync(output);
     closeSync(options);
-  }
-}
-
-/** A socket of Loam's refuses the job's user; the folder it lies in keeps all others out. */
-function openSockets(job: JobSpec, user: number | undefined): void {
-  for (const { port, path } of job.sockets) {
-    try {
-      if (!statSync(path).isSocket()) throw new Error('it is no socket');
-      if (user !== undefined) chmodSync(path, 0o666);
-    } catch (cause) {
-      throw new DomainError(
-        'executor-unavailable',
-        `nothing answers for port ${port} of the job: its socket is not there`,
-        { cause },
-      );
-    }
   }
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { DomainError } from '../../../core/errors.ts';
 import type { JobSpec } from '../../../ports/executor.ts';
 import type { Logger } from '../../../ports/logger.ts';
-import type { JobFolder } from './job-folder.ts';
+import type { JobFolder } from '../job/job-folder.ts';
 import type { SandboxHost, SandboxNetwork } from './sandbox.ts';
 
 /** What makes networks for jobs. */

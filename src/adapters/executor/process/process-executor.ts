@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, extname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { dirname, join, resolve } from 'node:path';
 import type { RunId, TaskName } from '../../../core/model/ids.ts';
 import type { Executor, JobSpec } from '../../../ports/executor.ts';
 import type { Logger } from '../../../ports/logger.ts';
-import { deleteTree } from './delete-tree.ts';
-import { deleteTrash, ProcessExecutor } from './executor.ts';
+import { deleteTree } from '../job/delete-tree.ts';
+import { forwardFile } from '../job/entry-script.ts';
+import { prepareJobsFolder } from '../job/job-files.ts';
+import { ProcessExecutor } from './executor.ts';
 import type { ProcessExecutorParts } from './executor.ts';
 import { layHostFiles } from './host-files.ts';
 import { Launcher } from './launcher.ts';
@@ -36,11 +37,10 @@ const probeMs = 20_000;
 /** Finds out, by trying, what this host can isolate; the executor's `limits` say what it cannot. */
 export async function createProcessExecutor(options: ProcessExecutorOptions): Promise<Executor> {
   const jobsFolder = resolve(options.jobsFolder);
-  await deleteTrash(jobsFolder);
+  await prepareJobsFolder(jobsFolder);
   chmodSync(jobsFolder, 0o700);
   const files = layHostFiles(jobsFolder, options.certificateFiles ?? {});
   const tools = findTools({ toolPath: options.toolPath, home: homeFolder(), hidden: [dirname(jobsFolder)] });
-  const here = fileURLToPath(import.meta.url);
   const common = {
     etc: files.etc,
     certificateVariables: files.certificateVariables,
@@ -48,7 +48,7 @@ export async function createProcessExecutor(options: ProcessExecutorOptions): Pr
     nodePath: process.execPath,
     dataFolder: dirname(jobsFolder),
   };
-  const forwardPath = join(dirname(here), `forward${extname(here)}`);
+  const forwardPath = forwardFile;
   const base = {
     jobsFolder,
     shim: files.shim,

@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import type { ShimIdentity } from './job-folder.ts';
+import type { ShimIdentity } from '../job/job-folder.ts';
 
 export interface ProcessEntry {
   readonly pid: number;

@@ -1,8 +1,9 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { JobSpec } from '../../../ports/executor.ts';
+import { entryScript, forwardInside, jobEnvironment, socketInside, sourceInside } from '../job/entry-script.ts';
+import type { JobFolder } from '../job/job-folder.ts';
 import { sandboxUser } from './host-files.ts';
-import type { JobFolder } from './job-folder.ts';
 
 /**
  * How a job loses Loam's rights. `other-user`: Loam is root, builds the sandbox with its own rights and gives the job a user id that owns nothing.
@@ -26,9 +27,7 @@ export interface SandboxHost {
 
 export type SandboxNetwork = 'none' | 'prepared' | 'host';
 
-const maxProcesses = 4096;
 const tmpBytes = 1024 ** 3;
-const forwardInside = '/run/loam/forward.mts';
 
 /** The options of bwrap. They hold the job's environment with its secrets: only for a file descriptor, never for a command line (I7). */
 export function sandboxArguments(
@@ -54,7 +53,7 @@ export function sandboxArguments(
     ...host.toolFolders.flatMap((path) => ['--ro-bind-try', path, path]),
     ...hide(host),
     ...['--bind', folder.work, '/work', '--bind', folder.out, '/out', '--bind', folder.home, '/home/job'],
-    ...(job.source === undefined ? [] : ['--ro-bind', job.source, '/run/loam/source.tar']),
+    ...(job.source === undefined ? [] : ['--ro-bind', job.source, sourceInside]),
     ...socketMounts(host, job),
     ...['--remount-ro', '/', '--chdir', '/work'],
     ...Object.entries(
@@ -67,20 +66,6 @@ export function sandboxArguments(
       }),
     ).flatMap(([name, value]) => ['--setenv', name, value]),
   ];
-}
-
-/** All the variables of a job, its script among them; the script unsets that one first. */
-export function jobEnvironment(job: JobSpec, base: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const secrets = Object.entries(job.secrets).map(([name, secret]) => [name, secret.reveal()] as const);
-  return {
-    LANG: 'C.UTF-8',
-    CI: 'true',
-    ...base,
-    ...job.env,
-    ...Object.fromEntries(secrets),
-    LOAM_OUT: base['LOAM_OUT'] ?? '',
-    LOAM_CMD: job.cmd,
-  };
 }
 
 /** The program in the sandbox: becomes the job's user, then a shell that runs the script. */
@@ -97,28 +82,8 @@ export function sandboxCommand(host: SandboxHost, job: JobSpec, user: number, gr
     ...(host.isolation === 'other-user' ? drop : []),
     'sh',
     '-c',
-    entryScript(job, '/run/loam/source.tar', `/run/loam/node ${forwardInside}`),
+    entryScript(job, sourceInside, `/run/loam/node ${forwardInside}`),
   ];
-}
-
-/**
- * What the shell does before the job's own script: limits that a process cannot raise again, the tree, the sockets. The script itself comes by `eval`, which
- * spares a process, and unsets its variable on the same line, so that the shell's messages name the right one.
- */
-export function entryScript(job: JobSpec, source: string, forward: string): string {
-  const sockets = job.sockets.map(
-    ({ port, path }, index) => `${port} ${quote(source === '/run/loam/source.tar' ? socketInside(index) : path)}`,
-  );
-  return [
-    'ulimit -c 0',
-    `ulimit -u ${maxProcesses} 2>/dev/null || ulimit -p ${maxProcesses} 2>/dev/null`,
-    ...(job.source === undefined
-      ? []
-      : [`tar -xf ${quote(source)} || { echo 'loam: the source could not be unpacked' >&2; exit 125; }`]),
-    // The forwarder closes its output once it listens: then the substitution is over, and it runs on.
-    ...(sockets.length === 0 ? [] : [`: "$(${forward} ${sockets.join(' ')} &)"`]),
-    'eval "unset LOAM_CMD; $LOAM_CMD"',
-  ].join('\n');
 }
 
 function rights(isolation: Isolation): readonly string[] {
@@ -153,12 +118,4 @@ function socketMounts(host: SandboxHost, job: JobSpec): readonly string[] {
   if (job.sockets.length === 0) return [];
   const sockets = job.sockets.flatMap(({ path }, index) => ['--bind', path, socketInside(index)]);
   return ['--ro-bind', host.nodePath, '/run/loam/node', '--ro-bind', host.forwardPath, forwardInside, ...sockets];
-}
-
-function socketInside(index: number): string {
-  return `/run/loam/${index}.sock`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -3,9 +3,8 @@ import type { FSWatcher } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { JobEnd, JobOutput } from '../../../ports/executor.ts';
-import { exists, readEnd, readShim } from './job-folder.ts';
+import { readEnd } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
-import { isShimAlive } from './processes.ts';
 
 const chunkBytes = 256 * 1024;
 const pollMs = 200;
@@ -16,14 +15,18 @@ export interface FollowOptions {
   readonly onOutput: (output: JobOutput) => Promise<void>;
 }
 
-/** Gives a job's output from an offset on and answers how it ended. */
-export async function followJob(folder: JobFolder, options: FollowOptions): Promise<JobEnd> {
+/** Gives a job's output from an offset on and answers how it ended. `endWithoutWord` is asked when the job has left no word about its end; undefined: it runs. */
+export async function followJob(
+  folder: JobFolder,
+  options: FollowOptions,
+  endWithoutWord: () => JobEnd | undefined,
+): Promise<JobEnd> {
   const changes = new Changes(folder.path, options.signal);
   const file = await open(folder.output, 'r');
   try {
     let offset = options.fromOffset;
     for (;;) {
-      const end = readEnd(folder) ?? endWithoutWord(folder); // before the output is read: it is complete once there is an end
+      const end = readEnd(folder) ?? endWithoutWord(); // before the output is read: it is complete once there is an end
       offset = await giveOutput(file, offset, options);
       if (end !== undefined) return end;
       await changes.next();
@@ -32,13 +35,6 @@ export async function followJob(folder: JobFolder, options: FollowOptions): Prom
     changes.close();
     await file.close();
   }
-}
-
-/** A shim that is gone and left no word: killed, or the host restarted. */
-function endWithoutWord(folder: JobFolder): JobEnd | undefined {
-  const shim = readShim(folder);
-  if (shim !== undefined && isShimAlive(shim)) return undefined;
-  return readEnd(folder) ?? { type: exists(folder.stop) ? 'stopped' : 'lost' }; // it may have ended between the two looks
 }
 
 async function giveOutput(file: FileHandle, from: number, { signal, onOutput }: FollowOptions): Promise<number> {
