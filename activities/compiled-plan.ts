@@ -24,10 +24,6 @@ export interface RunSource {
 }
 
 export async function readSource(room: Room, row: RunRow): Promise<RunSource> {
-  const application = await room.store.applications.get(row.application);
-  if (application === undefined) {
-    throw new DomainError('application-unknown', `there is no application ${row.application}`);
-  }
-  const { name, repositoryUrl, local } = application;
-  return { git: { application: name, repositoryUrl, local }, local };
+  const git = await room.store.applications.source(row.application);
+  return { git, local: git.local };
 }

@@ -56,7 +56,7 @@ async function readCommit(
   application: Application,
   signal: AbortSignal,
 ): Promise<ResolveResult> {
-  const source = { application: application.name, repositoryUrl: application.repositoryUrl, local: application.local };
+  const source = await room.store.applications.source(application.name);
   await room.git.fetch(source, row.commit, signal);
   const text = await room.git.readFile(source, row.commit, planFile, room.limits.planBytes, signal);
   if (text === undefined) throw new DomainError('plan-missing', `the commit ${row.commit} has no ${planFile}`);

@@ -22,6 +22,7 @@ import { environmentRoutes } from './routes/environments.ts';
 import { gateRoutes } from './routes/gates.ts';
 import { logRoutes } from './routes/logs.ts';
 import { redeployRoutes } from './routes/redeploys.ts';
+import { repositoryTokenRoutes } from './routes/repository-tokens.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/service.ts';
 import { triggerRoutes } from './routes/triggers.ts';
@@ -66,6 +67,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...applicationRoutes(dependencies),
     ...environmentRoutes(dependencies),
     ...redeployRoutes(dependencies),
+    ...repositoryTokenRoutes(dependencies),
     ...credentialRoutes(dependencies),
     ...auditRoutes(dependencies),
     ...runRoutes(dependencies, reader),

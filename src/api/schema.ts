@@ -86,6 +86,7 @@ export const ApplicationView = z
     local: z.boolean(),
     branches: z.array(z.string()),
     triggerUrl: z.string(),
+    hasToken: z.boolean(),
     createdAt: Instant,
   })
   .meta({ id: 'Application' });

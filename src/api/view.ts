@@ -51,6 +51,7 @@ export function viewApplication(links: Links, application: Application): Applica
     local: application.local,
     branches: [...application.branches],
     triggerUrl: `${links.apiUrl()}/v1/triggers/${application.trigger}`,
+    hasToken: application.hasToken,
     createdAt: instant(application.createdAtMs),
   };
 }

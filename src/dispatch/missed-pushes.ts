@@ -77,8 +77,8 @@ async function lookAt(
   signal: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   const { store, git } = options;
-  const { name, repositoryUrl, local } = application;
-  const source: GitSource = { application: name, repositoryUrl, local };
+  const { name } = application;
+  const source = await store.applications.source(name);
   const heads: ReadonlyMap<string, Sha> = await git.heads(source, signal);
   const { isWatched, newest } = await store.deliveries.heads(name);
   const missed = findMissedPushes(heads, newest);

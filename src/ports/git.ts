@@ -1,4 +1,5 @@
 import type { ApplicationName, Sha } from '../core/model/ids.ts';
+import type { Secret } from './secret.ts';
 
 export interface Commit {
   readonly sha: Sha;
@@ -49,4 +50,6 @@ export interface GitSource {
   readonly repositoryUrl: string;
   /** Only an application added locally may name a path of this machine. */
   readonly local: boolean;
+  /** Who may read it: only for a remote with https. It goes to git, and nowhere else (I7). */
+  readonly token?: Secret | undefined;
 }

@@ -7,6 +7,7 @@ import type { TargetKind } from '../core/plan/plan.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
 import type { DeliveryStore } from './delivery-store.ts';
+import type { GitSource } from './git.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
 
@@ -39,12 +40,14 @@ export interface Application {
   readonly branches: readonly string[];
   /** Public part of the trigger's URL; not secret. */
   readonly trigger: string;
+  /** There is a token that its repository is read with. */
+  readonly hasToken: boolean;
   readonly createdAtMs: number;
 }
 
 export interface ApplicationStore {
   /** Throws `application-exists`. */
-  add(application: Omit<Application, 'createdAtMs'>, triggerSecret: Secret): Promise<Application>;
+  add(application: Omit<Application, 'createdAtMs' | 'hasToken'>, triggerSecret: Secret): Promise<Application>;
   get(name: ApplicationName): Promise<Application | undefined>;
   list(): Promise<readonly Application[]>;
   update(
@@ -54,6 +57,10 @@ export interface ApplicationStore {
   /** The application behind a trigger, and what its deliveries are signed with. */
   byTrigger(trigger: string): Promise<{ readonly application: Application; readonly secret: Secret } | undefined>;
   triggerSecret(name: ApplicationName): Promise<Secret>;
+  /** What git is given to read the repository, its token included. */
+  source(name: ApplicationName): Promise<GitSource>;
+  /** Undefined takes it away. */
+  setToken(name: ApplicationName, token: Secret | undefined): Promise<Application>;
 }
 
 /** What protects an environment lives here, never in the plan (I4). */

@@ -35,6 +35,7 @@ export const routeRules: Readonly<Record<string, Rule>> = {
   'post /v1/runs/{application}/{number}/retry': ['developer', 'application'],
   'post /v1/runs/{application}/{number}/gates/{gate}/decisions': ['approver', 'gate'],
   'patch /v1/applications/{application}': ['admin', 'application'],
+  'put /v1/applications/{application}/repository-token': ['admin', 'application'],
   'put /v1/applications/{application}/secrets/{name}': ['admin', 'application'],
   'delete /v1/applications/{application}/secrets/{name}': ['admin', 'application'],
   'put /v1/applications/{application}/environments/{environment}': ['admin', 'environment'],

@@ -94,6 +94,7 @@ async function runFetch(
       args: [...fetchArguments, ...options, '--', remote.url, ...refspecs],
       gitDir: mirror,
       protocols: remote.protocols,
+      authorization: remote.authorization,
       timeoutMs: limits.timeoutMs,
       signal: AbortSignal.any([signal, guard.signal]),
     });

@@ -1,3 +1,5 @@
+import type { Secret } from '../../ports/secret.ts';
+
 /** The host's own settings for networks, keys and certificates; everything else of the environment stays out. */
 const hostNames = [
   'PATH',
@@ -45,6 +47,20 @@ export function makeGitEnvironment(host: HostEnvironment): Record<string, string
     if (value !== undefined) environment[name] = value;
   }
   return { ...environment, ...fixed };
+}
+
+/**
+ * A token reaches git by its environment: arguments are seen by every user of the machine (I7). A server that sends git elsewhere would get the token sent
+ * there too, so with a token no redirect is followed.
+ */
+export function makeAuthorization(authorization: Secret): Readonly<Record<string, string>> {
+  return {
+    GIT_CONFIG_COUNT: '2',
+    GIT_CONFIG_KEY_0: 'http.extraHeader',
+    GIT_CONFIG_VALUE_0: `Authorization: ${authorization.reveal()}`,
+    GIT_CONFIG_KEY_1: 'http.followRedirects',
+    GIT_CONFIG_VALUE_1: 'false',
+  };
 }
 
 /** Before every command: no protocol but those that a source may use, no program named by a repository's files, no housekeeping in the background. */

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
-import { type HostEnvironment, makeGitEnvironment, makeSettings } from './git-environment.ts';
+import type { Secret } from '../../ports/secret.ts';
+import { type HostEnvironment, makeAuthorization, makeGitEnvironment, makeSettings } from './git-environment.ts';
 import { type GitCommand, type GitResult, runGit, streamGit } from './run-git.ts';
 
 const shortMs = 60_000;
@@ -12,6 +13,8 @@ export interface GitCall {
   readonly gitDir?: string;
   /** Protocols that this call may use; none for calls that stay in the mirror. */
   readonly protocols?: readonly string[];
+  /** What a private repository asks for. */
+  readonly authorization?: Secret | undefined;
   readonly timeoutMs?: number;
   readonly input?: string;
   readonly maxOutputBytes?: number;
@@ -39,14 +42,17 @@ export class GitProgram {
 
   async #command(call: GitCall): Promise<GitCommand> {
     await this.prepare();
-    const { args, gitDir, protocols = [], timeoutMs = shortMs, ...rest } = call;
+    const { args, gitDir, protocols = [], authorization, timeoutMs = shortMs, ...rest } = call;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     return {
       ...rest,
       timeoutMs,
       args: [...place, ...makeSettings(protocols), ...args],
       cwd: this.#folder,
-      environment: protocols.includes('file') ? this.#localEnvironment() : this.#environment,
+      environment: {
+        ...(protocols.includes('file') ? this.#localEnvironment() : this.#environment),
+        ...(authorization !== undefined && makeAuthorization(authorization)),
+      },
     };
   }
 
@@ -89,5 +95,7 @@ export function explain({ stderr, exitCode }: GitResult): string {
     .join(' | ')
     .replaceAll(/\/\/[^/@\s]+@/g, '//')
     .slice(0, 400);
+  if (/could not read (Username|Password)|Authentication failed|returned error: 403/.test(text))
+    return `${text}; give Loam a token that may read it: loam app token APPLICATION`;
   return text === '' ? `git ended with code ${String(exitCode)}` : text;
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
 import type { GitSource } from '../../ports/git.ts';
+import { Secret } from '../../ports/secret.ts';
 
 const remoteProtocols = ['https', 'http', 'ssh', 'git'];
 const maxLength = 2_000;
@@ -14,6 +15,8 @@ export interface Remote {
   readonly protocols: readonly string[];
   /** Folder on this machine, for a source that is one. */
   readonly folder: string | undefined;
+  /** Value of the header `Authorization`. */
+  readonly authorization?: Secret;
 }
 
 function refuse(message: string): DomainError {
@@ -26,15 +29,29 @@ function isPlain(text: string): boolean {
 }
 
 /** What git may be given as a remote: a folder of this machine for local applications, else a URL without a secret. Throws `input-invalid`. */
-export function parseRemote({ repositoryUrl: url, local }: GitSource): Remote {
+export function parseRemote({ repositoryUrl: url, local, token }: GitSource): Remote {
   if (!isPlain(url)) throw refuse(`1 to ${maxLength} characters without control characters`);
   const folder = url.startsWith(filePrefix) ? url.slice(filePrefix.length) : url;
   if (path.isAbsolute(folder)) {
     if (!local) throw refuse('only an application that was added on this machine may use a path');
     return { url: folder, protocols: ['file'], folder };
   }
-  if (scpLike.test(url)) return { url, protocols: ['ssh'], folder: undefined };
-  return parseUrl(url);
+  const remote = scpLike.test(url) ? { url, protocols: ['ssh'], folder: undefined } : parseUrl(url);
+  return token === undefined ? remote : withToken(remote, token);
+}
+
+const loopback = ['127.0.0.1', '[::1]', 'localhost'];
+
+/** As forges take a token: as a password. GitHub and GitLab take any name with it; where another is needed, it stands in the URL. */
+function withToken(remote: Remote, token: Secret): Remote {
+  const parsed = URL.parse(remote.url);
+  const mayCarry =
+    parsed?.protocol === 'https:' || (parsed?.protocol === 'http:' && loopback.includes(parsed.hostname));
+  if (parsed === null || !mayCarry) throw refuse('a token is only sent by https://');
+  const user = parsed.username === '' ? 'x-access-token' : decodeURIComponent(parsed.username);
+  parsed.username = '';
+  const pair = Buffer.from(`${user}:${token.reveal()}`).toString('base64');
+  return { ...remote, url: parsed.href, authorization: new Secret(`Basic ${pair}`) };
 }
 
 function parseUrl(url: string): Remote {
@@ -45,7 +62,7 @@ function parseUrl(url: string): Remote {
   }
   if (parsed.password !== '') {
     // It would stand in the process list and in rows (I7).
-    throw refuse('it must not hold a password; use an ssh key or the netrc file of the user that Loam runs as');
+    throw refuse('it must not hold a password; give a token with: loam app token');
   }
   if (!hasGoodHost(parsed)) throw refuse('its host is missing or looks like an option');
   // One protocol only: a server must not send https on to a weaker one.

@@ -1,5 +1,6 @@
 import { DomainError } from '../../core/errors.ts';
 import type { ApplicationName } from '../../core/model/ids.ts';
+import type { GitSource } from '../../ports/git.ts';
 import type { Application, ApplicationStore } from '../../ports/store.ts';
 import type { Secret } from '../../ports/secret.ts';
 import type { Database } from './database.ts';
@@ -13,12 +14,17 @@ function toApplication(row: ApplicationTable): Application {
     local: row.local === 1,
     branches: fromJson(row.branches) as readonly string[],
     trigger: row.trigger,
+    hasToken: row.token !== null,
     createdAtMs: row.createdAtMs,
   };
 }
 
 function secretContext(name: ApplicationName): string {
   return `application/${name}/trigger`;
+}
+
+function tokenContext(name: ApplicationName): string {
+  return `application/${name}/token`;
 }
 
 export function unknownApplication(name: ApplicationName): DomainError {
@@ -35,7 +41,7 @@ export class SqlApplicationStore implements ApplicationStore {
     this.#database = database;
   }
 
-  async add(application: Omit<Application, 'createdAtMs'>, triggerSecret: Secret): Promise<Application> {
+  async add(application: Omit<Application, 'createdAtMs' | 'hasToken'>, triggerSecret: Secret): Promise<Application> {
     // With an empty secret anybody could sign.
     if (triggerSecret.reveal() === '')
       throw new DomainError('input-invalid', 'the secret of a trigger must not be empty');
@@ -46,6 +52,7 @@ export class SqlApplicationStore implements ApplicationStore {
       branches: toJson(application.branches),
       trigger: checkedText(application.trigger, 'the id of the trigger', 100),
       triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), secretContext(application.name)),
+      token: null,
       lastRun: 0,
       watched: 0,
       createdAtMs: this.#database.now(),
@@ -104,6 +111,24 @@ export class SqlApplicationStore implements ApplicationStore {
     const row = await this.#row(name);
     if (row === undefined) throw unknownApplication(name);
     return this.#openSecret(row);
+  }
+
+  async source(name: ApplicationName): Promise<GitSource> {
+    const row = await this.#row(name);
+    if (row === undefined) throw unknownApplication(name);
+    const { repositoryUrl, token } = row;
+    const box = this.#database.secretBox;
+    const opened = token === null ? undefined : box.open(token, tokenContext(name));
+    return { application: name, repositoryUrl, local: row.local === 1, token: opened };
+  }
+
+  async setToken(name: ApplicationName, token: Secret | undefined): Promise<Application> {
+    const sealed = token === undefined ? null : this.#database.secretBox.seal(token.reveal(), tokenContext(name));
+    const row = await this.#database.write((db) =>
+      db.updateTable('applications').set({ token: sealed }).where('name', '=', name).returningAll().executeTakeFirst(),
+    );
+    if (row === undefined) throw unknownApplication(name);
+    return toApplication(row);
   }
 
   async #row(name: ApplicationName): Promise<ApplicationTable | undefined> {

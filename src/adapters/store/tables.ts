@@ -20,6 +20,7 @@ export interface ApplicationTable {
   readonly branches: Json;
   readonly trigger: string;
   readonly triggerSecret: string;
+  readonly token: string | null;
   readonly lastRun: number;
   readonly watched: Flag;
   readonly createdAtMs: number;

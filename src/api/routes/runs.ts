@@ -215,11 +215,7 @@ async function triggerByHand(
   signal: AbortSignal,
 ): Promise<TriggerAnswer> {
   const application = await requireApplication(dependencies, trigger.application);
-  const source: GitSource = {
-    application: application.name,
-    repositoryUrl: application.repositoryUrl,
-    local: application.local,
-  };
+  const source = await dependencies.store.applications.source(application.name);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(gitTimeoutMs)]);
   const { ref, sha } = await findHead(dependencies, source, trigger, limit);
   const commit = await readCommit(dependencies, source, sha, limit);

@@ -4,7 +4,10 @@ import type { AddedApplication, ApplicationView } from '../../api/schema.ts';
 import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
 import type { Registry } from '../command.ts';
 import { exitCodes, usage } from '../failure.ts';
+import { readSecret } from '../input.ts';
 import { table } from '../text.ts';
+
+const maxTokenBytes = 2_000;
 
 export function applicationCommands(registry: Registry): void {
   const group = addGroup(registry, 'app', 'applications: what a team ships, a repository and its settings');
@@ -18,11 +21,14 @@ export function applicationCommands(registry: Registry): void {
         'loam app add thingy                                   # makes a repository; git push to it starts runs',
         'loam app add thingy --repository ~/git/thingy.git     # takes one of this machine and installs its hook',
         'loam app add thingy --repository https://git.example/thingy.git --branch main',
+        'loam app add thingy --repository https://git.example/thingy.git --token-file ./token',
       ],
       more: 'Adding the same application again installs its hook again.',
     },
     async ({ client, context, show }, [name], options) => {
       const repository = textOption(options, 'repository');
+      const tokenFile = textOption(options, 'tokenFile');
+      const token = tokenFile === undefined ? undefined : await readSecret(context, tokenFile, maxTokenBytes);
       const branches = listOption(options, 'branch');
       const answer = await client.request<AddedApplication>('POST', '/v1/applications', {
         name,
@@ -32,12 +38,38 @@ export function applicationCommands(registry: Registry): void {
         ...(branches !== undefined && { branches }),
       });
       show(answer, () => drawAdded(answer));
+      // After that: the secret of the trigger is shown only once, whatever becomes of the token.
+      if (token !== undefined) await client.request('PUT', tokenPath(name), { token });
       return exitCodes.ok;
     },
   )
+    .option('--token-file <file>', 'a token that a private repository is read with, by https')
     .option('--repository <path or URL>', 'take this repository instead of making one')
     .option('--branch <glob>', 'only these branches start runs (repeat it; default: all)', collect);
   readCommands(registry, group);
+  addCommand(
+    registry,
+    group,
+    {
+      usage: 'token <name>',
+      summary: 'set the token that its private repository is read with, from a file or standard input',
+      examples: ['loam app token thingy --file ./token', 'loam app token thingy --remove'],
+      more: 'Runs that wait because the repository cannot be read go on by themselves. No command shows the token again.',
+    },
+    async ({ client, context, show }, [name], options) => {
+      const isRemoved = options['remove'] === true;
+      const token = isRemoved ? null : await readSecret(context, textOption(options, 'file'), maxTokenBytes);
+      const one = await client.request<ApplicationView>('PUT', tokenPath(name), { token });
+      show(one, () => `${one.name} is read ${one.hasToken ? 'with that token' : 'without a token'} from now on.\n`);
+      return exitCodes.ok;
+    },
+  )
+    .option('--file <file>', 'file with the token (default: standard input)')
+    .option('--remove', 'take it away');
+}
+
+function tokenPath(name: string | undefined): string {
+  return `/v1/applications/${segment(name)}/repository-token`;
 }
 
 function readCommands(registry: Registry, group: Command): void {
@@ -95,6 +127,7 @@ function drawApplication(one: ApplicationView): string {
     ['name', one.name],
     ['repository', one.repositoryUrl],
     ['branches', one.branches.join(' ') || 'all'],
+    ['token', one.hasToken ? 'set' : 'none'],
     ['trigger', one.triggerUrl],
     ['added', one.createdAt],
   ]);

@@ -40,11 +40,13 @@ export function makeDigest(text: string): Digest {
   return parseDigest(`sha256:${createHash('sha256').update(text).digest('hex')}`);
 }
 
-export function makeApplication(change: Partial<Application> = {}): Omit<Application, 'createdAtMs'> {
+type NewApplication = Omit<Application, 'createdAtMs' | 'hasToken'>;
+
+export function makeApplication(change: Partial<NewApplication> = {}): NewApplication {
   return { name: thingy, repositoryUrl: '/tmp/thingy.git', local: true, branches: ['main'], trigger: 'abc', ...change };
 }
 
-export async function addApplication(store: Store, change: Partial<Application> = {}): Promise<Application> {
+export async function addApplication(store: Store, change: Partial<NewApplication> = {}): Promise<Application> {
   return store.applications.add(makeApplication(change), new Secret('hook-secret'));
 }
 

@@ -5,6 +5,7 @@ import { addReceipts } from './0002-receipts.ts';
 import { addTrustCredentials } from './0003-trust-credentials.ts';
 import { addGrants } from './0004-grants.ts';
 import { addAudit } from './0005-audit.ts';
+import { addRepositoryTokens } from './0006-repository-tokens.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -13,6 +14,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0003-trust-credentials': { up: addTrustCredentials },
   '0004-grants': { up: addGrants },
   '0005-audit': { up: addAudit },
+  '0006-repository-tokens': { up: addRepositoryTokens },
 };
 
 /**
