@@ -143,7 +143,10 @@ export default {
       from: { path: own, pathNot: '^(src/main/|src/config\\.ts$|test/|scripts/)' },
       to: { path: '^src/config\\.ts$', dependencyTypesNot: ['type-only'] },
     },
-    room('config', '^src/config\\.ts$', [], { packages: ['zod'], node: true }),
+    room('config', '^src/config(uration-(error|schema))?\\.ts$', ['^src/configuration-(error|schema)\\.ts$'], {
+      packages: ['zod'],
+      node: true,
+    }),
     {
       name: 'no-dev',
       severity: 'error',

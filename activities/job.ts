@@ -162,6 +162,11 @@ function describeEnd(end: JobEnd, task: JobTask): AttemptEnd {
       return failed('job-timed-out', `the job took longer than ${Math.round(task.timeoutMs / 1000)} s`);
     case 'output-limit':
       return failed('output-limit', 'the job wrote more output than it may');
+    case 'out-of-memory':
+      return failed(
+        'job-out-of-memory',
+        'the job used more memory than it may; LOAM_DOCKER_MEMORY_MB says how much that is',
+      );
     case 'stopped':
       return cancelled('the run was cancelled');
     case 'lost':

@@ -2,34 +2,14 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, homedir, hostname } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { ConfigurationError, toProblems } from './configuration-error.ts';
+import type { ConfigurationProblem } from './configuration-error.ts';
+import { count, documented, port } from './configuration-schema.ts';
+import type { Documented } from './configuration-schema.ts';
 
 const prefix = 'LOAM_';
 
-interface Documented {
-  readonly description: string;
-  /** What holds when the variable is not set. */
-  readonly standard: string;
-}
-
-function documented<S extends z.ZodType>(schema: S, standard: string, description: string): S {
-  return schema.meta({ description, standard });
-}
-
-function port(standard: number, description: string): z.ZodType<number, string | undefined> {
-  const schema = z
-    .string()
-    .regex(/^\d{1,5}$/, 'must be a port number from 0 to 65535')
-    .transform(Number)
-    .refine((value) => value <= 65_535, 'must be a port number from 0 to 65535')
-    .prefault(String(standard));
-  return documented(schema, String(standard), description);
-}
-
 const anyFreePort = '0 takes any free port and keeps it for the next start.';
-const count = z
-  .string()
-  .regex(/^[1-9]\d{0,3}$/, 'must be a whole number from 1 to 9999')
-  .transform(Number);
 const address = z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port');
 const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at most 63 letters, digits, dots, dashes');
 const hosts = z
@@ -101,6 +81,21 @@ export const variables = z.strictObject({
     'number of cores, at least 2',
     'How many jobs run at the same time on this machine; others wait in the queue.',
   ),
+  LOAM_EXECUTOR: documented(
+    z.enum(['auto', 'docker', 'process'], 'must be auto, docker or process').default('auto'),
+    'auto',
+    'Where jobs run. auto: docker where an engine answers and has LOAM_DOCKER_IMAGE when the worker starts, else process.',
+  ),
+  LOAM_DOCKER_IMAGE: documented(
+    z
+      .string()
+      .regex(/^[a-z0-9][\w.:/@-]{0,254}$/, 'must be the name of an image')
+      .default('node:24-bookworm'),
+    'node:24-bookworm',
+    'Image that jobs run in (docker). Loam does not pull it: docker pull.',
+  ),
+  LOAM_DOCKER_MEMORY_MB: documented(count.prefault('4096'), '4096', 'Memory of one job (docker), in MiB.'),
+  LOAM_DOCKER_CPUS: documented(count.prefault('9999'), 'number of cores', 'Cores that one job may use (docker).'),
   LOAM_BWRAP_BIN: documented(
     z.string().optional(),
     'found on PATH or fetched',
@@ -109,7 +104,7 @@ export const variables = z.strictObject({
   LOAM_DOCKER_SOCKET: documented(
     z.string().regex(/^\//, 'must be the absolute path of a unix socket').default('/var/run/docker.sock'),
     '/var/run/docker.sock',
-    'Unix socket of the container engine that builds images. An engine that does not answer fails nothing but its tasks, which are tried again.',
+    'Unix socket of the container engine that builds images and runs jobs; it must see the data folder under the same path. An engine that does not answer fails nothing but its tasks, which are tried again.',
   ),
   LOAM_REGISTRY: documented(
     z
@@ -185,8 +180,19 @@ export interface Config {
   };
   readonly heads: { readonly everyMs: number };
   readonly front: { readonly firstPort: number };
-  readonly docker: { readonly socket: string; readonly registry: string | undefined };
-  readonly jobs: { readonly capacity: number; readonly bwrap: string | undefined };
+  readonly docker: {
+    readonly socket: string;
+    readonly registry: string | undefined;
+    /** Of jobs. */
+    readonly image: string;
+    readonly memoryBytes: number;
+    readonly cpus: number;
+  };
+  readonly jobs: {
+    readonly executor: 'auto' | 'docker' | 'process';
+    readonly capacity: number;
+    readonly bwrap: string | undefined;
+  };
   readonly temporal: {
     readonly address: string | undefined;
     readonly namespace: string;
@@ -199,23 +205,6 @@ export interface Config {
     /** Gives the token; a function, so that no log of the configuration shows it (I7). */
     readonly readToken: (() => string) | undefined;
   };
-}
-
-export interface ConfigurationProblem {
-  readonly variable: string;
-  readonly message: string;
-}
-
-/** Every problem of the configuration at once, in one message for a person. Never holds a value. */
-export class ConfigurationError extends Error {
-  readonly problems: readonly ConfigurationProblem[];
-
-  constructor(problems: readonly ConfigurationProblem[]) {
-    const lines = problems.map(({ variable, message }) => `  ${variable}: ${message}`);
-    super(['The configuration is invalid:', ...lines, 'docs/configuration.md lists all variables.'].join('\n'));
-    this.name = 'ConfigurationError';
-    this.problems = problems;
-  }
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -260,8 +249,18 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     },
     heads: { everyMs: values.LOAM_HEADS_SECONDS * 1_000 },
     front: { firstPort: values.LOAM_FRONT_PORT_FIRST },
-    docker: { socket: values.LOAM_DOCKER_SOCKET, registry: values.LOAM_REGISTRY },
-    jobs: { capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()), bwrap: values.LOAM_BWRAP_BIN },
+    docker: {
+      socket: values.LOAM_DOCKER_SOCKET,
+      registry: values.LOAM_REGISTRY,
+      image: values.LOAM_DOCKER_IMAGE,
+      memoryBytes: values.LOAM_DOCKER_MEMORY_MB * 1024 ** 2,
+      cpus: Math.min(values.LOAM_DOCKER_CPUS, availableParallelism()), // the engine refuses more than there are
+    },
+    jobs: {
+      executor: values.LOAM_EXECUTOR,
+      capacity: values.LOAM_JOBS_CAPACITY ?? Math.max(2, availableParallelism()),
+      bwrap: values.LOAM_BWRAP_BIN,
+    },
     temporal: {
       address: values.LOAM_TEMPORAL_ADDRESS,
       namespace: values.LOAM_TEMPORAL_NAMESPACE,
@@ -295,16 +294,6 @@ function readSecretFiles(given: Environment, folder: string, problems: Configura
 
 function isSecretFile(name: string): boolean {
   return name.endsWith('_FILE') && name.slice(0, -'_FILE'.length) in variables.shape;
-}
-
-function toProblems(issue: z.core.$ZodIssue): ConfigurationProblem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((variable) => ({
-      variable,
-      message: 'is not a variable of Loam; remove it or correct its name',
-    }));
-  }
-  return [{ variable: issue.path.join('.'), message: issue.message }];
 }
 
 function freezeDeep<T>(value: T): T {

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { readFileSync } from 'node:fs';
 import { runCli } from '../cli/cli.ts';
 import type { CliContext, LocalCommand } from '../cli/context.ts';
-import { ConfigurationError, readConfig } from '../config.ts';
+import { readConfig } from '../config.ts';
+import { ConfigurationError } from '../configuration-error.ts';
 import type { Config } from '../config.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');

@@ -1,7 +1,8 @@
 // The relay can stand alone: it needs a folder, a file of triggers and the address of the API; no database and no Temporal.
 import path from 'node:path';
 import { serveApi } from '../api/serve.ts';
-import { ConfigurationError, readConfig } from '../config.ts';
+import { readConfig } from '../config.ts';
+import { ConfigurationError } from '../configuration-error.ts';
 import { createRelay } from '../relay/create-relay.ts';
 import { startForwarder } from '../relay/forwarder.ts';
 import { RelaySpool } from '../relay/spool.ts';

@@ -5,6 +5,9 @@ import path from 'node:path';
 import type { ActivityDependencies } from '../../activities/dependencies.ts';
 import { createFolderBlobStore } from '../adapters/blob/folder/folder-blob-store.ts';
 import { openEngine } from '../adapters/engine/engine.ts';
+import { createDockerExecutor } from '../adapters/executor/docker/docker-executor.ts';
+import type { DockerExecutor } from '../adapters/executor/docker/docker-executor.ts';
+import { ExecutorSwitch } from '../adapters/executor/job/executor-switch.ts';
 import { createProcessExecutor } from '../adapters/executor/process/process-executor.ts';
 import { createGit } from '../adapters/git/git.ts';
 import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
@@ -104,7 +107,36 @@ export async function openTargets(config: Config, bwrapPath: string | undefined,
   };
 }
 
+/** Where jobs begin is decided once, here; those that an earlier worker began elsewhere go on where they are. */
 export async function openExecutor(config: Config, logger: Logger): Promise<Executor> {
+  const { socket, image, memoryBytes, cpus } = config.docker;
+  const [processes, containers] = await Promise.all([
+    openProcessExecutor(config, logger),
+    createDockerExecutor({
+      jobsFolder: path.join(config.dataDir, 'containers'),
+      socketPath: socket,
+      ...{ image, memoryBytes, cpus },
+      certificateFiles: certificateFiles(),
+    }),
+  ]);
+  const isDocker = await wantsDocker(config, containers, logger);
+  return isDocker ? new ExecutorSwitch(containers, processes) : new ExecutorSwitch(processes, containers);
+}
+
+async function wantsDocker(config: Config, containers: DockerExecutor, logger: Logger): Promise<boolean> {
+  const { executor } = config.jobs;
+  if (executor !== 'auto') return executor === 'docker';
+  try {
+    const version = await containers.check();
+    logger.info({ engine: version, image: config.docker.image }, 'jobs run in containers');
+    return true;
+  } catch (error) {
+    logger.info({ why: error instanceof Error ? error.message : String(error) }, 'jobs run as processes');
+    return false;
+  }
+}
+
+async function openProcessExecutor(config: Config, logger: Logger): Promise<Executor> {
   return createProcessExecutor({
     jobsFolder: path.join(config.dataDir, 'jobs'),
     bwrapPath: config.jobs.bwrap,

@@ -34,6 +34,7 @@ export type JobEnd =
   | { readonly type: 'exited'; readonly exitCode: number }
   | { readonly type: 'timed-out' }
   | { readonly type: 'output-limit' }
+  | { readonly type: 'out-of-memory' }
   /** Ended by `stop`. */
   | { readonly type: 'stopped' }
   /** The sandbox is gone and left no exit code: the host restarted or somebody killed it. */
@@ -47,12 +48,12 @@ export interface JobOutput {
 
 /** Runs commands in disposable sandboxes that outlive the worker (I2, I8). */
 export interface Executor {
-  readonly kind: 'process';
+  readonly kind: 'process' | 'docker';
   /** What the sandbox of this host does not do, in sentences for log and run, such as "egress uses the host's network". Empty: all of the contract. */
   readonly limits: readonly string[];
   /**
    * Find-or-create by key: a job that runs or has ended is left alone. Returns whether this call made it. Throws `executor-unavailable` when the platform
-   * failed. Two calls at once make one job.
+   * failed, `image-missing` and `image-unusable` where a job needs an image. Two calls at once make one job.
    */
   start(job: JobSpec): Promise<{ readonly created: boolean }>;
   /**

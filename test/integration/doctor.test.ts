@@ -94,6 +94,7 @@ describe('before the first start', () => {
       ...['platform', 'node', 'git', 'pip', 'temporal cli', 'bubblewrap', 'sandbox', 'slirp4netns', 'user namespaces'],
       ...[
         'docker',
+        'executor',
         'data folder',
         'free space',
         'database',

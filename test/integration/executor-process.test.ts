@@ -1,10 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { runJob } from '../support/jobs.ts';
+import { runJob, withScripts } from '../support/jobs.ts';
 import { findSandboxTools, makeProcessSubject } from '../support/sandbox-tools.ts';
 import { testExecutor } from './contracts/executor.ts';
 import { testExecutorRules } from './contracts/executor-rules.ts';
-import type { ExecutorRulesSubject, JobScript } from './contracts/executor-rules.ts';
 import { testEgress, testIsolation } from './contracts/executor-isolation.ts';
 
 const tools = await findSandboxTools();
@@ -12,23 +10,11 @@ const makeSandboxed = () => makeProcessSubject(tools);
 
 testExecutor('a sandbox', makeSandboxed);
 testIsolation('a sandbox', makeSandboxed);
-if (tools.slirp4netnsPath !== undefined) testEgress('a sandbox', makeSandboxed);
+if (tools.slirp4netnsPath !== undefined) testEgress('a sandbox', makeSandboxed, '10.0.2.3');
 const makeGrouped = () => makeProcessSubject({ bwrapPath: undefined, slirp4netnsPath: undefined });
 testExecutor('a process group', makeGrouped);
-testExecutorRules('a sandbox', () => withScripts(makeSandboxed));
-testExecutorRules('a process group', () => withScripts(makeGrouped));
-
-async function withScripts(make: typeof makeSandboxed): Promise<ExecutorRulesSubject> {
-  return { ...(await make()), command: commandOf, read: (path) => readFile(path, 'utf8') };
-}
-
-function commandOf({ says, leaves, exitCode }: JobScript): string {
-  return [
-    ...says.map((text) => `printf %s '${text}'; sleep 0.01`),
-    ...(leaves === undefined ? [] : [`printf %s '${leaves.content}' > "$LOAM_OUT/${leaves.name}"`]),
-    exitCode === undefined ? 'while :; do sleep 0.05; done' : `exit ${exitCode}`,
-  ].join('\n');
-}
+testExecutorRules('a sandbox', () => withScripts(makeSandboxed()));
+testExecutorRules('a process group', () => withScripts(makeGrouped()));
 
 describe('a host that cannot isolate', () => {
   it('says so, and runs only applications that were added on it, when there is no bubblewrap', async () => {

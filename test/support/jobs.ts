@@ -1,4 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { ExecutorSubject } from '../integration/contracts/executor.ts';
+import type { ExecutorRulesSubject, JobScript } from '../integration/contracts/executor-rules.ts';
 import { formatRunId, parseApplicationName, parseTaskName } from '../../src/core/model/ids.ts';
 import type { Executor, JobEnd, JobKey, JobSpec } from '../../src/ports/executor.ts';
 
@@ -109,4 +112,17 @@ function link(path: string): string {
   } catch {
     return '';
   }
+}
+
+/** A subject whose jobs are played by a shell. */
+export async function withScripts(subject: Promise<ExecutorSubject>): Promise<ExecutorRulesSubject> {
+  return { ...(await subject), command: commandOf, read: (path) => readFile(path, 'utf8') };
+}
+
+function commandOf({ says, leaves, exitCode }: JobScript): string {
+  return [
+    ...says.map((text) => `printf %s '${text}'; sleep 0.01`),
+    ...(leaves === undefined ? [] : [`printf %s '${leaves.content}' > "$LOAM_OUT/${leaves.name}"`]),
+    exitCode === undefined ? 'while :; do sleep 0.05; done' : `exit ${exitCode}`,
+  ].join('\n');
 }

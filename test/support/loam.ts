@@ -58,6 +58,7 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     LOAM_TEMPORAL_PORT: '0',
     LOAM_TEMPORAL_UI_PORT: '0',
     LOAM_FRONT_PORT_FIRST: '0',
+    LOAM_EXECUTOR: 'process', // whatever engine the machine may have
     // What a test pushes is brought by what the test is about.
     LOAM_HEADS_SECONDS: '9999',
     NO_COLOR: '1',

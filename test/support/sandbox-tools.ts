@@ -7,6 +7,7 @@ import { findOnPath, findTool } from '../../src/adapters/tool/find-tool.ts';
 import { bubblewrap } from '../../src/adapters/tool/pins.ts';
 import type { ExecutorSubject } from '../integration/contracts/executor.ts';
 import { installPackages, mayInstall } from './debian-packages.ts';
+import { processesAbout } from './jobs.ts';
 import { silentLogger } from './silent-logger.ts';
 
 export interface SandboxTools {
@@ -59,6 +60,7 @@ export async function makeProcessSubject(
   return {
     folder,
     options,
+    processes: () => processesAbout(folder),
     open: () => createProcessExecutor({ ...options, logger: silentLogger }),
     close: () => rm(folder, { recursive: true, force: true }),
   };

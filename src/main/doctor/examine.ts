@@ -1,6 +1,7 @@
 import type { Config } from '../../config.ts';
 import type { Check } from './check.ts';
 import { checkDataFolder, checkDatabase, checkFreeSpace, checkKey } from './data-folder.ts';
+import { checkExecutor } from './executor.ts';
 import { checkDocker, checkGit, checkNode, checkPip, checkPlatform, checkUserNamespaces, findPip } from './machine.ts';
 import { checkRunning } from './running.ts';
 import { checkBubblewrap, checkSandbox, checkSlirp, checkTemporalCli } from './tools.ts';
@@ -22,6 +23,7 @@ export async function examine(config: Config): Promise<readonly Check[]> {
       checkSlirp(config),
       checkUserNamespaces(),
       checkDocker(config),
+      checkExecutor(config),
       checkDataFolder(config),
       checkFreeSpace(config),
       checkDatabase(config),

@@ -96,8 +96,7 @@ export async function checkUserNamespaces(): Promise<Check> {
   return ok(name, limit === undefined ? 'no limit known' : `up to ${limit}`);
 }
 
-/** Only information: nothing uses the engine yet. */
-/** Without one Loam works; what asks for images waits for it. */
+/** Without one Loam works; what asks for images waits for it. Whether jobs use it, `executor` says. */
 export async function checkDocker({ docker: { socket } }: Config): Promise<Check> {
   const version = await readEngineVersion(socket);
   if (version !== undefined) return ok('docker', `engine ${version} on ${socket}`);

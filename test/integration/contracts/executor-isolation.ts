@@ -68,6 +68,7 @@ export function testIsolation(name: string, make: () => Promise<ExecutorSubject>
         'MULTI',
         'PATH',
         'PWD',
+        'SHLVL', // some shells count themselves
         'SSL_CERT_FILE',
         'TMPDIR',
         'TOKEN',
@@ -211,8 +212,8 @@ export function testIsolation(name: string, make: () => Promise<ExecutorSubject>
   });
 }
 
-/** What an adapter keeps whose `egress` is a network of its own. */
-export function testEgress(name: string, make: () => Promise<ExecutorSubject>): void {
+/** What an adapter keeps whose `egress` is a network of its own, with a name server at this address. */
+export function testEgress(name: string, make: () => Promise<ExecutorSubject>, nameServer: string): void {
   describe(`${name}: egress`, () => {
     let subject: ExecutorSubject;
     let executor: Executor;
@@ -252,14 +253,14 @@ export function testEgress(name: string, make: () => Promise<ExecutorSubject>): 
     });
 
     it('asks the name server of the host', async () => {
-      const script = `require('dns').resolve4('loam.invalid', (e) => console.log(e.code))`;
+      const script = `new (require('dns').Resolver)({ timeout: 2000, tries: 1 }).resolve4('loam.invalid', (e) => console.log(e.code))`;
 
       const { text } = await runJob(executor, `cat /etc/resolv.conf; node -e "${script}"`, {
         network: 'egress',
         local: false,
       });
 
-      expect(text).toMatch(/^nameserver 10\.0\.2\.3\n/);
+      expect(text).toContain(`nameserver ${nameServer}\n`);
       expect(text).toMatch(/\nE[A-Z]+\n$/);
     });
 

@@ -4,13 +4,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../../src/ports/executor.ts';
-import { followJob, followUntil, makeJob, processesAbout, runJob } from '../../support/jobs.ts';
+import { followJob, followUntil, makeJob, runJob } from '../../support/jobs.ts';
 
 export interface ExecutorSubject {
   /** Another worker on the same host: shares nothing with the others but what outlives them. */
   open(): Promise<Executor>;
-  /** A folder of the test; its name appears in every process of this subject's jobs. */
+  /** A folder of the test. */
   readonly folder: string;
+  /** What runs of this subject's jobs. */
+  processes(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
       executor = await subject.open();
     });
     afterEach(async () => {
-      await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 5000, interval: 20 });
+      await vi.waitFor(() => expect(subject.processes()).toEqual([]), { timeout: 30_000, interval: 20 });
       await expect(executor.list()).resolves.toEqual([]);
     });
     afterAll(() => subject.close());
@@ -105,7 +107,7 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
     it('keeps the deadline while nobody is attached', async () => {
       const job = makeJob('echo begun; sleep 60', { timeoutMs: 300 });
       await executor.start(job);
-      await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 10_000, interval: 20 });
+      await vi.waitFor(() => expect(subject.processes()).toEqual([]), { timeout: 30_000, interval: 20 });
 
       const followed = await followJob(executor, job.key);
       await executor.remove(job.key);
@@ -133,7 +135,7 @@ export function testExecutor(name: string, make: () => Promise<ExecutorSubject>)
 
       await executor.stop(job.key, 200);
 
-      expect(processesAbout(subject.folder)).toEqual([]);
+      expect(subject.processes()).toEqual([]);
       expect((await followJob(executor, job.key)).end).toEqual({ type: 'stopped' });
       await executor.stop(job.key, 200);
       await executor.remove(job.key);

@@ -38,6 +38,8 @@ const violating: readonly Case[] = [
   ['src/adapters/executor/process/to-engine.ts', value('../../engine/b.ts'), ['adapter-executor-process']],
   ['src/adapters/target/docker/to-other.ts', value('../process/b.ts'), ['adapter-target-docker']],
   ['src/adapters/front/to-target.ts', value('../target/process/b.ts'), ['adapter-front']],
+  ['src/adapters/executor/docker/to-other.ts', value('../process/b.ts'), ['adapter-executor-docker']],
+  ['src/adapters/executor/job/to-other.ts', value('../process/b.ts'), ['adapter-executor-job']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],

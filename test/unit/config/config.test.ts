@@ -5,7 +5,8 @@ import path from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { renderConfigurationPage, renderEnvironmentExample } from '../../../scripts/configuration-docs.ts';
-import { ConfigurationError, describeVariables, readConfig } from '../../../src/config.ts';
+import { describeVariables, readConfig } from '../../../src/config.ts';
+import { ConfigurationError } from '../../../src/configuration-error.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const folder = mkdtempSync(path.join(tmpdir(), 'loam-config-'));

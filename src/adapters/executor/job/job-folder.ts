@@ -4,7 +4,7 @@ import { isTaskName, parseRunId } from '../../../core/model/ids.ts';
 import type { RunId } from '../../../core/model/ids.ts';
 import type { JobEnd, JobKey } from '../../../ports/executor.ts';
 
-/** The files of one job. The shim writes `pid`, `status` and `exit`; the worker the rest. */
+/** The files of one job. The shim writes `pid`, `status`, `exit` and `begun`; the worker the rest. */
 export interface JobFolder {
   readonly name: string;
   readonly path: string;
@@ -15,6 +15,11 @@ export interface JobFolder {
   /** How the job ended; written after its last byte of output. */
   readonly exit: string;
   readonly output: string;
+  /** Not empty once a container of the job has run (docker). */
+  readonly begun: string;
+  /** Users and groups that the job sees (docker). */
+  readonly passwd: string;
+  readonly group: string;
   /** Present once somebody asked for the end of the job. */
   readonly stop: string;
   readonly work: string;
@@ -33,14 +38,12 @@ export function jobFolder(jobsFolder: string, key: JobKey): JobFolder {
   const { application, number, round } = parseRunId(key.run);
   const name = [application, number, round, key.task, key.attempt].join('.');
   const path = join(jobsFolder, name);
-  const [pid, status, exit, output] = [
-    join(path, 'pid'),
-    join(path, 'status'),
-    join(path, 'exit'),
-    join(path, 'output'),
-  ];
-  const [work, out, home] = [join(path, 'work'), join(path, 'out'), join(path, 'home')];
-  return { name, path, pid, status, exit, output, stop: join(path, 'stop'), work, out, home };
+  const file = (one: string): string => join(path, one);
+  return {
+    ...{ name, path, pid: file('pid'), status: file('status'), exit: file('exit'), output: file('output') },
+    ...{ begun: file('begun'), passwd: file('passwd'), group: file('group'), stop: file('stop') },
+    ...{ work: file('work'), out: file('out'), home: file('home') },
+  };
 }
 
 const namePattern = /^([a-z][a-z0-9-]*)\.(\d{1,10})\.(\d{1,5})\.([A-Za-z][A-Za-z0-9_-]*)\.(\d{1,9})$/;
