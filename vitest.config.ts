@@ -5,11 +5,7 @@ const temporal = 'test/support/temporal.ts';
 const engine = 'test/support/engine.ts';
 
 /** Every project but `unit` gets the one Temporal server of the test run and the workflow bundle, and may ask for the Docker engine where that is said. */
-function withServers(
-  name: string,
-  timeoutMs: number,
-  { isParallel, servers }: { readonly isParallel: boolean; readonly servers: string[] },
-): TestProjectInlineConfiguration {
+function withServers(name: string, timeoutMs: number, servers: string[]): TestProjectInlineConfiguration {
   return {
     extends: true,
     test: {
@@ -17,8 +13,8 @@ function withServers(
       include: [`test/${name}/**/*.test.ts`],
       globalSetup: servers,
       testTimeout: timeoutMs,
+      expect: { poll: { timeout: 30_000, interval: 20 } },
       hookTimeout: Math.max(timeoutMs, 60_000),
-      fileParallelism: isParallel,
     },
   };
 }
@@ -26,6 +22,8 @@ function withServers(
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Most files wait for processes that they have started; the standard of a machine with two cores is one file at a time.
+    maxWorkers: 2,
     passWithNoTests: false,
     coverage: {
       provider: 'v8',
@@ -39,11 +37,11 @@ export default defineConfig({
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles: ['test/support/property-seed.ts'] },
       },
-      withServers('workflow', 20_000, { isParallel: true, servers: [temporal] }),
-      withServers('replay', 20_000, { isParallel: true, servers: [temporal] }),
-      withServers('integration', 60_000, { isParallel: false, servers: [temporal, engine] }),
-      withServers('e2e', 180_000, { isParallel: false, servers: [temporal, engine] }),
-      withServers('chaos', 300_000, { isParallel: false, servers: [temporal, engine] }),
+      withServers('workflow', 20_000, [temporal]),
+      withServers('replay', 20_000, [temporal]),
+      withServers('integration', 60_000, [temporal, engine]),
+      withServers('e2e', 180_000, [temporal, engine]),
+      withServers('chaos', 300_000, [temporal, engine]),
     ],
   },
 });

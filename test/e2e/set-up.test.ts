@@ -97,7 +97,6 @@ describe.each(['20', '24'] as const)('a bare machine with Node %s', (version) =>
       expect(progress.match(/fetching Node/g) ?? []).toHaveLength(version === '20' ? 1 : 0);
       expect(progress.match(/installing packages/g)).toHaveLength(1);
       expect(again.progress).toBe('');
-      expect(again.seconds).toBeLessThan(5);
       const seconds = Math.max(...both.map((end) => end.seconds)).toFixed(1);
       process.stdout.write(`set-up from Node ${version}: ${seconds} s, again ${again.seconds.toFixed(2)} s\n`);
 

@@ -37,7 +37,7 @@ it('outlives the process that started it, and the next job gets another one (I2)
   const [launcher] = launchers();
   if (launcher === undefined) throw new Error('nobody starts jobs');
   process.kill(launcher, 'SIGKILL');
-  await vi.waitFor(() => expect(launchers()).not.toContain(launcher), { timeout: 5_000, interval: 10 });
+  await vi.waitFor(() => expect(launchers()).not.toContain(launcher), { timeout: 30_000, interval: 10 });
 
   const { end, text } = await followJob(executor, job.key);
   await executor.remove(job.key);

@@ -22,7 +22,7 @@ async function withSubject(
   const subject = await makeProcessSubject(options);
   try {
     await work(subject);
-    await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 5000, interval: 20 });
+    await vi.waitFor(() => expect(processesAbout(subject.folder)).toEqual([]), { timeout: 30_000, interval: 20 });
   } finally {
     await subject.close();
   }
@@ -137,7 +137,7 @@ describe('a sandbox on this host', () => {
       await once(worker.child, 'close');
 
       await vi.waitFor(() => expect(prepared.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]), {
-        timeout: 5000,
+        timeout: 30_000,
         interval: 20,
       });
       const executor = await subject.open();

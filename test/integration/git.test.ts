@@ -66,10 +66,7 @@ describe('git: commits', () => {
     await git.fetch(source, sha, signal);
     await rm(remote, { recursive: true });
 
-    const startedAt = performance.now();
-    await git.fetch(source, sha, signal);
-
-    expect(performance.now() - startedAt).toBeLessThan(50);
+    await expect(git.fetch(source, sha, signal)).resolves.not.toThrow();
   });
 
   it('finds a commit that a forced push has taken off its branch, and never another one', async () => {

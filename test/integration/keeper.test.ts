@@ -223,15 +223,14 @@ describe.each(['bubblewrap', 'none'] as const)('a keeper, sandbox %s', (sandbox)
     expect(readLog()).toContain('done');
   });
 
-  it('ends quickly while it waits to start again', async () => {
+  it('ends while it waits to start again', async () => {
     keep({ start: 'exit 1' });
     await expect.poll(async () => (await readReplicaState(folder))?.restarts, wait).toBeGreaterThan(3);
-    const before = performance.now();
 
     controller.abort();
     await running;
 
-    expect(performance.now() - before).toBeLessThan(2000);
+    expect((await readReplicaState(folder))?.status).toBe('stopped');
   });
 
   it('gives up on an artifact that is none', async () => {

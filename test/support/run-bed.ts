@@ -128,7 +128,7 @@ export async function openBed({ address, bundlePath, maxCachedWorkflows }: BedOp
 }
 
 /** A namespace is known to all parts of the server a moment after it was made. */
-async function makeNamespace(address: string, namespace: string): Promise<void> {
+export async function makeNamespace(address: string, namespace: string): Promise<void> {
   let why: unknown;
   const isReady = (): Promise<boolean> =>
     prepareNamespace(address, namespace, { deadlineMs: 20_000 }).then(

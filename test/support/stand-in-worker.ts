@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
 import { createRunEngine, wireNames } from '../../src/adapters/temporal/engine.ts';
 import type { RunEngine } from '../../src/ports/run-engine.ts';
+import { makeNamespace } from './run-bed.ts';
 
 export interface StandIn {
   readonly client: Client;
@@ -10,14 +12,14 @@ export interface StandIn {
   stop(): Promise<void>;
 }
 
-const namespace = 'loam';
-
-/** A worker with stand-ins for the workflows, and the real engine on the real server. */
+/** A worker with stand-ins for the workflows, and the real engine on the real server, in a namespace of its own: files run side by side. */
 export async function startStandIn(address: string): Promise<StandIn> {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const workflowsPath = fileURLToPath(new URL('./stand-in-workflows.ts', import.meta.url));
   const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
   const native = await NativeConnection.connect({ address });
+  const namespace = `stand-in-${randomUUID()}`;
+  await makeNamespace(address, namespace);
   const { taskQueue } = wireNames;
   const worker = await Worker.create({ connection: native, namespace, taskQueue, workflowBundle });
   const running = worker.run();

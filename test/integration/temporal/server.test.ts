@@ -70,7 +70,7 @@ describe('startDevServer', () => {
     await server.stop();
     await server.stop();
 
-    await vi.waitFor(() => expect(() => process.kill(server.pid, 0)).toThrow('ESRCH'));
+    await vi.waitFor(() => expect(() => process.kill(server.pid, 0)).toThrow('ESRCH'), { timeout: 30_000 });
     expect(await findDevServer(folder)).toBeUndefined();
   });
 

@@ -10,7 +10,7 @@ const hops = 20;
 const logger = new DefaultLogger('WARN');
 Runtime.install({ logger });
 
-/** Milliseconds per hop of a chain of activities that do nothing, on a server of its own. */
+/** Least milliseconds per hop of a chain of activities that do nothing, on a server of its own. */
 async function measureHop(code: string, withoutTuning: boolean): Promise<number> {
   const folder = await mkdtemp(path.join(tmpdir(), 'loam-tuning-'));
   const server = await startDevServer({
@@ -37,9 +37,13 @@ async function measureHop(code: string, withoutTuning: boolean): Promise<number>
       const run = (workflowId: string): Promise<number> =>
         client.workflow.execute('chain', { taskQueue: 'hops', workflowId, args: [hops] }) as Promise<number>;
       await run('warm-up');
-      const startedAt = performance.now();
-      await run('measured');
-      return (performance.now() - startedAt) / hops;
+      let least = Infinity; // what else this machine does makes a hop longer, never shorter
+      for (const workflowId of ['first', 'second', 'third']) {
+        const startedAt = performance.now();
+        await run(workflowId);
+        least = Math.min(least, (performance.now() - startedAt) / hops);
+      }
+      return least;
     });
   } finally {
     await native.close();
