@@ -4,7 +4,10 @@ import type { TestProjectInlineConfiguration } from 'vitest/config';
 const temporal = 'test/support/temporal.ts';
 const engine = 'test/support/engine.ts';
 
-/** Every project but `unit` gets the one Temporal server of the test run and the workflow bundle, and may ask for the Docker engine where that is said. */
+/**
+ * Every project but `unit` gets the one Temporal server of the test run and the workflow bundle, and may ask for the Docker engine where that is said. The
+ * deadlines are for a machine that does much else: they cost nothing where all goes well.
+ */
 function withServers(name: string, timeoutMs: number, servers: string[]): TestProjectInlineConfiguration {
   return {
     extends: true,
@@ -13,7 +16,7 @@ function withServers(name: string, timeoutMs: number, servers: string[]): TestPr
       include: [`test/${name}/**/*.test.ts`],
       globalSetup: servers,
       testTimeout: timeoutMs,
-      expect: { poll: { timeout: 30_000, interval: 20 } },
+      expect: { poll: { timeout: 60_000, interval: 20 } },
       hookTimeout: Math.max(timeoutMs, 60_000),
     },
   };
@@ -37,11 +40,11 @@ export default defineConfig({
         extends: true,
         test: { name: 'unit', include: ['test/unit/**/*.test.ts'], setupFiles: ['test/support/property-seed.ts'] },
       },
-      withServers('workflow', 20_000, [temporal]),
-      withServers('replay', 20_000, [temporal]),
-      withServers('integration', 60_000, [temporal, engine]),
-      withServers('e2e', 180_000, [temporal, engine]),
-      withServers('chaos', 300_000, [temporal, engine]),
+      withServers('workflow', 60_000, [temporal]),
+      withServers('replay', 60_000, [temporal]),
+      withServers('integration', 120_000, [temporal, engine]),
+      withServers('e2e', 600_000, [temporal, engine]),
+      withServers('chaos', 900_000, [temporal, engine]),
     ],
   },
 });

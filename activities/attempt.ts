@@ -13,6 +13,7 @@ export interface Attempt {
   readonly key: AttemptKey;
   /** False when an earlier owner began it: its sandbox or release may still be there. */
   readonly first: boolean;
+  readonly owner: number;
   readonly startedAtMs: number;
 }
 
@@ -86,14 +87,28 @@ export async function runAttempt(
 ): Promise<TaskOutcome> {
   const begin = await room.store.tasks.begin(key, room.hostId);
   if (begin.type === 'ended') return begin.outcome;
-  const end = await endOf(room, key, options.hasLog, () =>
-    work({ key, first: begin.first, startedAtMs: begin.startedAtMs }),
-  );
+  if (begin.type === 'held') throw new DomainError('attempt-held', `${begin.host} has begun it and is still heard of`);
+  const { owner, first, startedAtMs } = begin;
+  const end = await endOf(room, key, options.hasLog, () => work({ key, owner, first, startedAtMs }));
+  await ensureOwner(room, { key, owner });
   const log = options.hasLog ? await room.logs.seal(key) : undefined;
   const { outcome, outputs = {} } = end;
-  const stored = await room.store.tasks.finish(key, begin.owner, { outcome, outputs, log });
-  if (stored === undefined) throw new DomainError('host-lost', 'another worker has taken the attempt over');
+  const stored = await room.store.tasks.finish(key, owner, { outcome, outputs, log });
+  if (stored === undefined) throw taken();
   return stored;
+}
+
+/**
+ * Before a step that whoever took the attempt over would feel: this worker may have been frozen, and knows nothing of it yet. Throws `host-lost`; an attempt
+ * that has ended is let pass, its row answers.
+ */
+export async function ensureOwner(room: Room, { key, owner }: Pick<Attempt, 'key' | 'owner'>): Promise<void> {
+  const row = await room.store.tasks.attempt(key);
+  if (row?.status === 'running' && row.owner !== owner) throw taken();
+}
+
+function taken(): DomainError {
+  return new DomainError('host-lost', 'another worker has taken the attempt over');
 }
 
 async function endOf(

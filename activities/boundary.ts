@@ -11,6 +11,8 @@ const warnBytes = 64 * 1024;
 const maxBytes = 256 * 1024;
 const messageCharacters = 1_000;
 const maxProblems = 20;
+/** The host that holds an attempt may be the one that takes it next, so it is soon offered again. */
+const heldRetryDelay = '2s';
 
 type Handler = (...args: never[]) => Promise<unknown>;
 
@@ -96,5 +98,6 @@ function fromDomainError(error: DomainError, fields: Record<string, unknown>, lo
     nonRetryable: !retryable,
     ...(Object.keys(details).length > 0 && { details: [details] }),
     ...(isExpected && { category: 'BENIGN' }),
+    ...(error.code === 'attempt-held' && { nextRetryDelay: heldRetryDelay }),
   });
 }

@@ -2,7 +2,7 @@
 import type { JobEnd, JobKey, JobSpec } from '../src/ports/executor.ts';
 import { DomainError } from '../src/core/errors.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
-import { attemptKey, cancelled, failed, runAttempt } from './attempt.ts';
+import { attemptKey, cancelled, ensureOwner, failed, runAttempt } from './attempt.ts';
 import type { Attempt, AttemptEnd } from './attempt.ts';
 import { readRun, readSource } from './compiled-plan.ts';
 import type { Room } from './dependencies.ts';
@@ -88,6 +88,8 @@ interface Sandbox {
 
 async function untilEnded(room: Room, sandbox: Sandbox): Promise<JobEnd> {
   const { attempt, spec } = sandbox;
+  // What this host has left from before another one took the attempt over is of no use: its output has no place in the log any more.
+  if (sandbox.isMoved) await room.executor.remove(spec.key);
   if (!attempt.first && (sandbox.isMoved || !(await isThere(room, spec.key)))) {
     if (!(await mayStartAnew(room, sandbox))) return { type: 'lost' };
   }
@@ -96,6 +98,7 @@ async function untilEnded(room: Room, sandbox: Sandbox): Promise<JobEnd> {
     await Promise.all([room.executor.start(spec), noted ? undefined : noteLimits(room, spec.key)]);
     const end = await follow(room, sandbox);
     if (end.type !== 'lost') return end;
+    await ensureOwner(room, attempt);
     await room.executor.remove(spec.key);
     if (!(await mayStartAnew(room, sandbox))) return end;
   }

@@ -20,10 +20,7 @@ export interface Swept {
 /** For the worker's start and every hour. Repeats are fine; one thing that cannot be ended does not keep the rest. */
 export async function sweep(dependencies: ActivityDependencies): Promise<Swept> {
   const room = makeRoom(dependencies);
-  let sandboxes = 0;
-  for (const key of await room.executor.list()) {
-    if (await attemptly(room, { runId: key.run, task: key.task }, () => sweepSandbox(room, key))) sandboxes += 1;
-  }
+  const sandboxes = await sweepSandboxes(room);
   let releases = 0;
   for (const environment of await room.store.environments.list()) {
     if (!isServed(room, environment)) continue;
@@ -34,6 +31,24 @@ export async function sweep(dependencies: ActivityDependencies): Promise<Swept> 
   // Of runs that were cut off: nobody keeps them any more, and nobody may use them.
   const tokens = await room.store.trusts.dropExpired();
   return { sandboxes, releases, tokens };
+}
+
+/**
+ * Says that this host lives, and ends the sandboxes that it does not own any more: while it was not heard of, another host may have taken over what it ran, or
+ * the run may have ended.
+ */
+export async function beat(dependencies: ActivityDependencies): Promise<void> {
+  const room = makeRoom(dependencies);
+  await room.store.hosts.beat(room.hostId);
+  await sweepSandboxes(room);
+}
+
+async function sweepSandboxes(room: Room): Promise<number> {
+  let count = 0;
+  for (const key of await room.executor.list()) {
+    if (await attemptly(room, { runId: key.run, task: key.task }, () => sweepSandbox(room, key))) count += 1;
+  }
+  return count;
 }
 
 /** The releases that an ended run left half-way, at once: its deploy was cut off together with its worker (I6). */
@@ -59,7 +74,8 @@ async function attemptly(room: Room, fields: Record<string, unknown>, work: () =
 
 async function sweepSandbox(room: Room, key: JobKey): Promise<boolean> {
   const attempt = await room.store.tasks.attempt(key);
-  const isOwned = attempt?.status === 'running' && (await isRunOpen(room, key.run));
+  const isOurs = attempt?.status === 'running' && attempt.host === room.hostId;
+  const isOwned = isOurs && (await isRunOpen(room, key.run));
   if (isOwned) return false;
   await room.executor.remove(key);
   return true;
@@ -116,7 +132,8 @@ async function retireLeftovers(room: Room, environment: Environment): Promise<bo
   for (const reference of await target.list(application, name)) {
     // Asked anew: a deploy may have begun since, and a release has its row before its processes.
     const row = await room.store.releases.get(application, name, reference.release);
-    const isOwned = row?.status === 'deploying' || row?.status === 'live';
+    // A restored database may know the number with another fence: what carries the forgotten one belongs to nobody (I3).
+    const isOwned = (row?.status === 'deploying' || row?.status === 'live') && row.fence === reference.fence;
     if (isOwned || isSameRelease(serving, reference)) continue;
     await target.retire(reference, 0);
     didRetire = true;

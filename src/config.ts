@@ -40,6 +40,11 @@ export const variables = z.strictObject({
     "the machine's host name",
     'Name of this machine in rows of jobs; must differ between machines and stay the same over restarts.',
   ),
+  LOAM_HOST_LEASE_SECONDS: documented(
+    count.prefault('30'),
+    '30',
+    'How long a machine that is not heard of keeps the tasks that it has begun; then another one takes them over. The same on all machines.',
+  ),
   LOAM_LOG_LEVEL: documented(
     z.enum(['debug', 'info', 'warn', 'error']).default('info'),
     'info',
@@ -163,6 +168,7 @@ export interface Config {
   /** PATH, for finding programs. */
   readonly searchPath: string;
   readonly hostId: string;
+  readonly hostLeaseMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Absolute. */
   readonly keyFile: string;
@@ -237,6 +243,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     ),
     searchPath: environment['PATH'] ?? '',
     hostId: values.LOAM_HOST_ID,
+    hostLeaseMs: values.LOAM_HOST_LEASE_SECONDS * 1_000,
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
     database: { readUrl: database === undefined ? undefined : () => database },

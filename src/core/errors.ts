@@ -19,6 +19,7 @@ export const errorKinds = {
   'application-unknown': kind(404, 'No such application'),
   'approval-required': kind(403, 'The environment asks for an approval that this run does not have'),
   'artifact-invalid': kind(422, 'The artifact cannot be used'),
+  'attempt-held': kind(409, 'Another machine still holds the attempt', true),
   'blob-missing': kind(500, 'A stored blob is missing'),
   'build-failed': kind(422, 'The image could not be built'),
   'commit-missing': kind(422, 'The commit is not in the repository'),

@@ -52,6 +52,7 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
     secretBox,
     pickFrontPort: (taken) => pickFrontPort(config.front.firstPort, taken),
     logger,
+    hostLeaseMs: config.hostLeaseMs,
   });
   const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
   const logs = createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs });

@@ -3,7 +3,7 @@ import { setInterval } from 'node:timers';
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from '../../activities/index.ts';
-import { sweep } from '../../activities/sweep.ts';
+import { beat, sweep } from '../../activities/sweep.ts';
 import { bundleWorkflows } from '../adapters/temporal/bundle.ts';
 import { readConfig } from '../config.ts';
 import { untilAskedToEnd } from './lifetime.ts';
@@ -13,6 +13,7 @@ import { openWorker, temporalAddress } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const sweepEveryMs = 3_600_000;
+const beatsOfLease = 6;
 /** Each keeper holds a slot for the life of its run. */
 const keepers = 1_000;
 
@@ -55,7 +56,13 @@ const workers = await Promise.all([
   Worker.create({ ...handsOver, taskQueue: 'trusts', activities, maxConcurrentActivityTaskExecutions: keepers }),
 ]);
 
+await beat(dependencies.activities); // before it can begin anything
 await sweep(dependencies.activities);
+const beating = setInterval(() => {
+  beat(dependencies.activities).catch((error: unknown) => {
+    logger.warn({ error: String(error) }, 'the host could not say that it lives');
+  });
+}, config.hostLeaseMs / beatsOfLease);
 const sweeping = setInterval(() => {
   sweep(dependencies.activities).catch((error: unknown) => {
     logger.warn({ error: String(error) }, 'the sweep failed');
@@ -70,6 +77,7 @@ logger.info({ address, capacity: config.jobs.capacity, bundle: bundle.path }, 't
 const reason = await Promise.race([untilAskedToEnd(), running.then(() => 'the workers ended')]);
 logger.info({ reason }, 'the worker drains');
 clearInterval(sweeping);
+clearInterval(beating);
 for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 await running;
 await connection.close();

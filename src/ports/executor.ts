@@ -74,6 +74,6 @@ export interface Executor {
   collect(key: JobKey, name: string): Promise<string | undefined>;
   /** Ends the job if it runs and deletes all of it. Absent: does nothing. */
   remove(key: JobKey): Promise<void>;
-  /** All jobs on this host, for the sweeper. */
+  /** All jobs on this host and of no other one that shares its engine: the sweeper ends those that the host does not own. */
   list(): Promise<readonly JobKey[]>;
 }

@@ -8,6 +8,7 @@ import type { AuditStore } from './audit-store.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
 import type { DeliveryStore } from './delivery-store.ts';
 import type { GitSource } from './git.ts';
+import type { HostStore } from './host-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
 
@@ -28,6 +29,7 @@ export interface Store {
   readonly tokens: TokenStore;
   readonly audit: AuditStore;
   readonly logs: LogPositionStore;
+  readonly hosts: HostStore;
   close(): Promise<void>;
 }
 
@@ -227,6 +229,8 @@ export interface AttemptKey {
 export type BeginResult =
   /** The attempt has ended: answer this and do nothing (I2). */
   | { readonly type: 'ended'; readonly outcome: TaskOutcome }
+  /** Another host has begun it and is still heard of; nothing was written. */
+  | { readonly type: 'held'; readonly host: string; readonly leftMs: number }
   /** `first` is false when an earlier owner began it. */
   | { readonly type: 'begun'; readonly owner: number; readonly first: boolean; readonly startedAtMs: number };
 
@@ -244,7 +248,7 @@ export interface TaskStore {
   list(run: RunId): Promise<readonly TaskRow[]>;
   attempts(run: RunId): Promise<readonly AttemptRow[]>;
   attempt(key: AttemptKey): Promise<AttemptRow | undefined>;
-  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. */
+  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. What another host has begun is `held` while that one's last beat is younger than the lease. */
   begin(key: AttemptKey, host: string): Promise<BeginResult>;
   /**
    * Last step: terminal is final. When another owner took over or ended it, nothing is written and the stored outcome is returned (undefined while that one still runs).

@@ -99,7 +99,7 @@ describe('K1: a job that is under way', () => {
   async function goOn(run: string): Promise<void> {
     await loam.start();
     const stored = (await peekLog(loam, run, 'count')).length;
-    await waitFor('the log goes on', async () => (await peekLog(loam, run, 'count')).length > stored, 60_000);
+    await waitFor('the log goes on', async () => (await peekLog(loam, run, 'count')).length > stored);
     ledger.open(`${run} count`);
   }
 

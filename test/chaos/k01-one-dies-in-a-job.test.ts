@@ -50,7 +50,7 @@ it.each(victims.map((victim, index) => ({ victim, run: `counting/${String(index 
     if (victim === 'up') await loam.start();
     await waitForAnother(loam, victim, 'served/place', killed);
     const stored = (await peek()).length;
-    await waitFor('the log goes on', async () => (await peek()).length > stored, 60_000);
+    await waitFor('the log goes on', async () => (await peek()).length > stored);
     ledger.open(job);
     const ended = await waitForEnd(loam, run);
 

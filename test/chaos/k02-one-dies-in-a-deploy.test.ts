@@ -71,7 +71,7 @@ it.each(cases.map((one, index) => ({ ...one, number: index + 2 })))(
       return answer?.status === 200 && answer.text === `served ${String(number - 1)}`;
     });
     ledger.open(name);
-    const ended = await waitForEnd(loam, `served/${String(number)}`, 120_000);
+    const ended = await waitForEnd(loam, `served/${String(number)}`);
 
     expect(ended).toMatchObject({ status: 'succeeded', reason: null });
     expect(ended.tasks.find((task) => task.name === 'deploy')).toMatchObject({ attempt: 1, status: 'succeeded' });

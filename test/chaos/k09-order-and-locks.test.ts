@@ -102,7 +102,7 @@ it(`K9b: of ${String(queued)} runs for one environment never two deploy at once,
   const faults = [() => restart('kill -9'), killWorker, () => restart('Ctrl-C')];
 
   for (let release = 1; release <= queued; release += 1) {
-    await ledger.waitForNote(`queued ${String(release)} starts`, 120_000);
+    await ledger.waitForNote(`queued ${String(release)} starts`);
     const holder = (await releasesOf(loam, 'queued')).find(({ number }) => number === release)?.run ?? '';
     holders.push(holder);
     const waiting = ({ status }: { status: string }): boolean => ['pending', 'running', 'waiting'].includes(status);
@@ -118,7 +118,7 @@ it(`K9b: of ${String(queued)} runs for one environment never two deploy at once,
       new Set(Array.from({ length: release }, (_, index) => `queued ${String(index + 1)} starts`)),
     );
     ledger.open(`queued ${String(release)}`);
-    expect((await waitForEnd(loam, holder, 120_000)).status).toBe('succeeded');
+    expect((await waitForEnd(loam, holder)).status).toBe('succeeded');
   }
 
   expect([...holders].sort()).toEqual([...runs].sort());

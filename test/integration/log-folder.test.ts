@@ -56,6 +56,30 @@ describe('a folder: log files', () => {
     }
   });
 
+  it('lets a writer that comes back late take nothing from the one that went on (I2)', async () => {
+    const { open, close } = await makeFolder();
+    try {
+      const [elder, younger, late] = [open(), open(), open()];
+      await elder.append(key, { from: 0, nextSource: 4, text: bytesOf('one\n') });
+      await younger.append(key, { from: 4, nextSource: 8, text: bytesOf('two\n') });
+      await younger.append(key, { from: 8, nextSource: 12, text: bytesOf('six\n') });
+
+      const stale = [
+        elder.append(key, { from: 4, nextSource: 9, text: bytesOf('late\n') }),
+        late.append(key, { from: 4, nextSource: 9, text: bytesOf('late\n') }),
+      ];
+      const results = await Promise.allSettled(stale);
+      await younger.append(key, { from: 12, nextSource: 16, text: bytesOf('ten\n') });
+      await younger.seal(key);
+
+      for (const result of results)
+        expect(result).toMatchObject({ status: 'rejected', reason: { code: 'fence-stale' } });
+      expect((await follow(open(), key, () => false)).text).toBe('one\ntwo\nsix\nten\n');
+    } finally {
+      await close();
+    }
+  });
+
   it('stays readable when a power cut took the end of the file', async () => {
     const { open, close, file } = await makeFolder();
     try {

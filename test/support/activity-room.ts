@@ -215,7 +215,7 @@ function dyingAt<T extends object>(port: T, method: keyof T & string, when: 'bef
 export async function waitFor(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await condition())) {

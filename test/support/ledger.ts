@@ -45,7 +45,7 @@ export async function createLedger(): Promise<Ledger> {
     port,
     notes: () => notes,
     count,
-    waitForNote: (note, timeoutMs = 60_000) => waitFor(`the ledger holds "${note}"`, () => count(note) > 0, timeoutMs),
+    waitForNote: (note, timeoutMs = 240_000) => waitFor(`the ledger holds "${note}"`, () => count(note) > 0, timeoutMs),
     open: (door) => void doors.add(door),
     async close() {
       for (const server of servers) {

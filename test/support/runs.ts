@@ -58,7 +58,7 @@ export async function waitForRun(
   id: string,
   what: string,
   condition: (run: Run) => boolean,
-  timeoutMs = 60_000,
+  timeoutMs = 240_000,
 ): Promise<Run> {
   let last: Run | undefined;
   let problem: unknown;
@@ -86,11 +86,11 @@ export async function waitForRun(
   return last;
 }
 
-export async function waitForEnd(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
+export async function waitForEnd(loam: Loam, id: string, timeoutMs = 240_000): Promise<Run> {
   return waitForRun(loam, id, 'the run has ended', ({ status }) => endings.includes(status), timeoutMs);
 }
 
-export async function waitForGate(loam: Loam, id: string, timeoutMs = 60_000): Promise<Run> {
+export async function waitForGate(loam: Loam, id: string, timeoutMs = 240_000): Promise<Run> {
   return waitForRun(
     loam,
     id,
@@ -167,7 +167,7 @@ export async function urlOf(loam: Loam, application: string, environment: string
 }
 
 export async function curl(url: string): Promise<{ readonly status: number; readonly text: string }> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(5_000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(30_000) });
   return { status: response.status, text: await response.text() };
 }
 
@@ -181,7 +181,7 @@ export async function peekLog(loam: Loam, id: string, task: string): Promise<str
     const token = (await readFile(path.join(loam.dataFolder, 'tokens/admin'), 'utf8')).trim();
     const response = await fetch(`${loam.endpoint().apiUrl}/v1/runs/${id}/tasks/${task}/log`, {
       headers: { authorization: `Bearer ${token}`, accept: 'text/plain' },
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(30_000),
     });
     return response.ok ? await response.text() : '';
   } catch {

@@ -2,6 +2,7 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { descendantsOf, readProcesses } from '../../src/adapters/executor/process/processes.ts';
 import { tell } from './faults.ts';
 import { isAlive, processesOf, waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
@@ -52,11 +53,7 @@ export async function kill(loam: Loam, victim: Victim, environment: string): Pro
 }
 
 export async function waitForAnother(loam: Loam, victim: Victim, environment: string, than: number): Promise<void> {
-  await waitFor(
-    `another ${victim} runs`,
-    () => ![undefined, than].includes(findVictim(loam, victim, environment)),
-    60_000,
-  );
+  await waitFor(`another ${victim} runs`, () => ![undefined, than].includes(findVictim(loam, victim, environment)));
 }
 
 /** kill -9 of everything that belongs to the folder, at once, but the jobs: those are no processes of Loam's. */
@@ -64,7 +61,7 @@ export async function killAll(loam: Loam): Promise<readonly number[]> {
   const killed: number[] = [];
   const isEmpty = (): boolean => {
     const found = processesOf(loam.folder).filter((pid) => !isJob(loam, pid));
-    for (const pid of found) killNow(pid);
+    for (const pid of found) signal(pid, 'SIGKILL');
     killed.push(...found);
     return found.length === 0;
   };
@@ -84,9 +81,9 @@ function isJob(loam: Loam, pid: number): boolean {
   }
 }
 
-function killNow(pid: number): void {
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch {
     // gone meanwhile
   }
@@ -99,4 +96,30 @@ export function suspend(loam: Loam, victim: Victim): () => void {
   process.kill(pid, 'SIGSTOP');
   tell(`SIGSTOP ${victim}, process ${String(pid)}`);
   return () => process.kill(pid, 'SIGCONT');
+}
+
+export interface FrozenHost {
+  /** Processes of its jobs, shims among them. */
+  readonly jobs: readonly number[];
+  /** Lets all go on at once, as after a suspended machine wakes up. */
+  thaw(): void;
+}
+
+/** SIGSTOP to a worker and all that it started, jobs too. Whoever started the worker does not notice: it has not ended. */
+export function freezeHost(loam: Loam): FrozenHost {
+  const worker = findVictim(loam, 'worker', '');
+  if (worker === undefined) throw new Error('no worker runs');
+  const shims = processesOf(loam.dataFolder).filter((pid) => isJob(loam, pid));
+  const table = readProcesses();
+  const jobs = [...new Set([...shims, ...descendantsOf(shims, table)])];
+  const all = [...new Set([worker, ...descendantsOf([worker], table), ...jobs])];
+  for (const pid of all) signal(pid, 'SIGSTOP');
+  tell(`SIGSTOP the first host: ${String(all.length)} processes, ${String(jobs.length)} of them of jobs`);
+  return {
+    jobs,
+    thaw: () => {
+      for (const pid of all) signal(pid, 'SIGCONT');
+      tell('SIGCONT the first host');
+    },
+  };
 }

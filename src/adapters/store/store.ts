@@ -7,6 +7,7 @@ import { Database } from './database.ts';
 import { SqlDeliveryStore } from './deliveries.ts';
 import { SqlEnvironmentStore, type PickFrontPort } from './environments.ts';
 import { SqlGateStore } from './gates.ts';
+import { SqlHostStore } from './hosts.ts';
 import { SqlLogPositionStore } from './logs.ts';
 import { createPostgresEngine } from './postgres-dialect.ts';
 import { SqlReleaseStore } from './releases.ts';
@@ -24,6 +25,8 @@ interface CommonOptions {
   readonly now?: () => number;
   /** How long a busy or lost database is waited for before a call throws `store-unavailable`. */
   readonly busyWaitMs?: number;
+  /** How long a machine that is not heard of keeps what it has begun. */
+  readonly hostLeaseMs?: number;
 }
 
 /** `file`: a database of SQLite, made when it is missing; several processes share it. `url`: one of PostgreSQL, which is there. */
@@ -31,10 +34,12 @@ export type StoreOptions = CommonOptions &
   ({ readonly file: string; readonly url?: undefined } | { readonly url: Secret });
 
 const defaultBusyWaitMs = 10_000;
+const defaultHostLeaseMs = 30_000;
 
 /** Opens the database and brings its tables up to date. Throws `store-unavailable`. */
 export async function createStore(options: StoreOptions): Promise<Store> {
   const { secretBox, pickFrontPort, logger, now = Date.now, busyWaitMs = defaultBusyWaitMs } = options;
+  const { hostLeaseMs = defaultHostLeaseMs } = options;
   const engine =
     options.url === undefined
       ? createSqliteEngine(options.file, busyWaitMs)
@@ -52,7 +57,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     environments: new SqlEnvironmentStore(database, pickFrontPort),
     deliveries: new SqlDeliveryStore(database),
     runs: new SqlRunStore(database),
-    tasks: new SqlTaskStore(database),
+    tasks: new SqlTaskStore(database, hostLeaseMs),
     gates: new SqlGateStore(database),
     releases: new SqlReleaseStore(database),
     trusts: new SqlTrustStore(database),
@@ -60,6 +65,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     tokens: new SqlTokenStore(database),
     audit: new SqlAuditStore(database),
     logs: new SqlLogPositionStore(database),
+    hosts: new SqlHostStore(database),
     close: () => database.close(),
   };
 }

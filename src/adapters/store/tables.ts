@@ -231,6 +231,11 @@ export interface LogTable {
   readonly sealed: Digest | null;
 }
 
+export interface HostTable {
+  readonly id: string;
+  readonly beatAtMs: number;
+}
+
 export interface Tables {
   readonly applications: ApplicationTable;
   readonly environments: EnvironmentTable;
@@ -248,4 +253,5 @@ export interface Tables {
   readonly tokens: TokenTable;
   readonly audit: AuditTable;
   readonly logs: LogTable;
+  readonly hosts: HostTable;
 }

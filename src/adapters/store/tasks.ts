@@ -5,6 +5,7 @@ import type { RunId } from '../../core/model/ids.ts';
 import { isTerminal, taskSeq, type TaskOutcome } from '../../core/model/status.ts';
 import type { AttemptKey, AttemptRow, BeginResult, TaskRecord, TaskRow, TaskStore } from '../../ports/store.ts';
 import type { Database } from './database.ts';
+import { findHold } from './hosts.ts';
 import { lockRun } from './run-rows.ts';
 import type { AttemptTable, Tables, TaskTable } from './tables.ts';
 import { cutText, fromJson, present, openStatuses, toJson } from './values.ts';
@@ -92,9 +93,11 @@ function selectAttempt(db: Transaction<Tables>, key: AttemptKey): Promise<Attemp
 
 export class SqlTaskStore implements TaskStore {
   readonly #database: Database;
+  readonly #hostLeaseMs: number;
 
-  constructor(database: Database) {
+  constructor(database: Database, hostLeaseMs: number) {
     this.#database = database;
+    this.#hostLeaseMs = hostLeaseMs;
   }
 
   async list(run: RunId): Promise<readonly TaskRow[]> {
@@ -142,6 +145,8 @@ export class SqlTaskStore implements TaskStore {
       if (isTerminal(run.status)) {
         return { type: 'ended', outcome: { status: 'cancelled', code: 'run-ended', reason: 'the run has ended' } };
       }
+      const hold = known && (await findHold(db, known, { host, now, leaseMs: this.#hostLeaseMs }));
+      if (hold !== undefined) return hold;
       const taken = await takeAttempt(db, key, host, now);
       await markRunning(db, key, now);
       return { type: 'begun', owner: taken.owner, first: taken.owner === 1, startedAtMs: taken.startedAtMs };

@@ -42,7 +42,7 @@ export interface DevServer {
   stop(): Promise<void>;
 }
 
-const startDeadlineMs = 30_000;
+const startDeadlineMs = 120_000;
 const stopGraceMs = 10_000;
 const pollMs = 20;
 const portTries = 3;

@@ -25,7 +25,7 @@ export interface ChildrenOptions {
   readonly say: (line: string) => void;
 }
 
-const readyDeadlineMs = 60_000;
+const readyDeadlineMs = 180_000;
 const firstBackoffMs = 200;
 const longestBackoffMs = 5_000;
 /** A process that lived this long has earned a quick restart. */

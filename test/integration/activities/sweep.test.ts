@@ -1,10 +1,10 @@
 // I6, I8 of activities/sweep.ts
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sweep } from '../../../activities/sweep.ts';
+import { beat, sweep } from '../../../activities/sweep.ts';
 import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
 import type { RunId } from '../../../src/core/model/ids.ts';
 import type { Release } from '../../../src/ports/store.ts';
-import type { ReleaseReference } from '../../../src/ports/target.ts';
+import type { ReleaseReference, ReleaseSpec } from '../../../src/ports/target.ts';
 import { call, makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
 
@@ -54,6 +54,19 @@ describe('sweep', () => {
     expect(await room.executor.list()).toEqual([]);
   });
 
+  it('removes sandboxes of attempts that another host has taken over, at the next beat (I8)', async () => {
+    for (const attempt of [1, 2]) {
+      await room.store.tasks.begin({ run, task: test, attempt }, 'host-1');
+      await start(run, attempt);
+    }
+    await room.store.tasks.begin({ run, task: test, attempt: 1 }, 'host-2');
+
+    await beat(room.dependencies);
+
+    expect((await room.executor.list()).map(({ attempt }) => attempt)).toEqual([2]);
+    expect(await room.store.tasks.begin({ run, task: test, attempt: 2 }, 'host-2')).toMatchObject({ type: 'held' });
+  });
+
   it('leaves a deploy of an open run alone', async () => {
     await bringUp(1);
 
@@ -78,6 +91,18 @@ describe('sweep', () => {
 
     expect(room.target.running.size).toBe(0);
     expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
+  });
+
+  it('ends a release whose number a restored database gave to another one (I3)', async () => {
+    const owned = await bringUp(1);
+    const forgotten = { ...owned, fence: owned.fence + 1 };
+    await room.target.start(specOf(forgotten), AbortSignal.timeout(5_000));
+    await room.target.switchTo(owned);
+    await room.store.runs.finish(run, { status: 'succeeded', code: undefined, reason: undefined });
+
+    await sweep(room.dependencies);
+
+    expect(await room.target.list(thingy, staging)).toEqual([owned]);
   });
 
   it('calls the release of a cancelled run cancelled (I6)', async () => {
@@ -134,7 +159,13 @@ async function bringUp(attempt: number): Promise<ReleaseReference> {
     config: {},
   });
   const reference = { application: thingy, environment: staging, release: release.number, fence };
-  const spec = {
+  await room.target.start(specOf(reference), AbortSignal.timeout(5_000));
+  return reference;
+}
+
+function specOf(reference: ReleaseReference): ReleaseSpec {
+  return {
+    reference,
     artifact: '/a',
     start: 'x',
     health: '/',
@@ -145,8 +176,6 @@ async function bringUp(attempt: number): Promise<ReleaseReference> {
     port: undefined,
     frontPort: 1,
   };
-  await room.target.start({ ...spec, reference }, AbortSignal.timeout(5_000));
-  return reference;
 }
 
 async function start(of: RunId, attempt: number): Promise<void> {

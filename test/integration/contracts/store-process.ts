@@ -25,7 +25,7 @@ async function work(store: Store): Promise<void> {
   for (let attempt = 1; attempt <= Number(count); attempt += 1) {
     const key = { run: runId(1), task: task.test, attempt };
     const begun = await store.tasks.begin(key, name);
-    if (begun.type === 'ended') continue;
+    if (begun.type !== 'begun') continue;
     const outcome = { status: 'failed', reason: name } as const;
     const end = await store.tasks.finish(key, begun.owner, { outcome, outputs: {}, log: undefined });
     say({ attempt, owner: begun.owner, ended: end?.reason });

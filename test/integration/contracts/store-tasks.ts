@@ -29,6 +29,27 @@ export function testStoreTasks(withStore: WithStore): void {
       expect((await store.tasks.list(run))[0]).toMatchObject({ status: 'running', attempt: 1, startedAtMs });
     }));
 
+  it('keeps for a host what it has begun while it is heard of (I2)', () =>
+    withStore(async ({ store, clock }) => {
+      const run = await addRun(store);
+      const key = { run, task: task.test, attempt: 1 };
+      await store.hosts.beat('host-a');
+      await store.tasks.begin(key, 'host-a');
+      clock.nowMs += 20_000;
+      await store.hosts.beat('host-a');
+      clock.nowMs += 29_999;
+
+      const early = await store.tasks.begin(key, 'host-b');
+      const own = await store.tasks.begin(key, 'host-a');
+      clock.nowMs += 1;
+      const late = await store.tasks.begin(key, 'host-b');
+
+      expect(early).toEqual({ type: 'held', host: 'host-a', leftMs: 1 });
+      expect(own).toMatchObject({ type: 'begun', owner: 2 });
+      expect(late).toMatchObject({ type: 'begun', owner: 3, first: false });
+      expect(await store.tasks.attempt(key)).toMatchObject({ owner: 3, host: 'host-b' });
+    }));
+
   it('ends an attempt once, and only for its owner (I2)', () =>
     withStore(async ({ store }) => {
       const run = await addRun(store);

@@ -6,7 +6,7 @@ import type { LogChunk, LogKey, LogPosition, LogStore } from '../../../ports/log
 import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { FileChanges } from './file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
-import { claimPath, LogWriter } from './log-writer.ts';
+import { claimPath, LogWriter, stale } from './log-writer.ts';
 import { sealLog } from './sealed-log.ts';
 import { SealedReader } from './sealed-reader.ts';
 
@@ -53,6 +53,12 @@ class FolderLogStore implements LogStore {
   }
 
   async append(key: LogKey, chunk: Chunk): Promise<LogPosition> {
+    // A worker that was frozen comes back late: to claim the file would cut off what the one that went on has not committed yet.
+    if (!this.#writers.has(logFileName(key))) {
+      const stored = await this.position(key);
+      if (chunk.nextSource <= stored.source) return stored;
+      if (chunk.from !== stored.source) throw stale(`the log stands at ${stored.source}, not at ${chunk.from}`);
+    }
     return await this.#write(key, (writer) => writer.append(chunk));
   }
 

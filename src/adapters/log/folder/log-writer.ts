@@ -171,6 +171,7 @@ export class LogWriter {
     this.#timer = undefined;
     const to = this.#position;
     if (to.source === this.#committed.source && to.stored === this.#committed.stored) return;
+    if (!(await this.holds())) throw stale('another writer has cut off what was not committed');
     if (!(await this.#positions.advance(this.#key, this.#committed, to)))
       throw stale('another writer went on with the log of this attempt');
     this.#committed = to;
@@ -190,6 +191,6 @@ export function claimPath(file: string): string {
   return `${file}.writer`;
 }
 
-function stale(message: string): DomainError {
+export function stale(message: string): DomainError {
   return new DomainError('fence-stale', message);
 }

@@ -6,6 +6,7 @@ import { addTrustCredentials } from './0003-trust-credentials.ts';
 import { addGrants } from './0004-grants.ts';
 import { addAudit } from './0005-audit.ts';
 import { addRepositoryTokens } from './0006-repository-tokens.ts';
+import { addHosts } from './0007-hosts.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -15,6 +16,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0004-grants': { up: addGrants },
   '0005-audit': { up: addAudit },
   '0006-repository-tokens': { up: addRepositoryTokens },
+  '0007-hosts': { up: addHosts },
 };
 
 /**
