@@ -19,7 +19,7 @@ const adapters = {
   git: [],
   store: ['kysely', 'pg'],
   'blob/folder': [],
-  'log/folder': [],
+  log: [],
   tool: [],
   temporal: ['@temporalio/client', '@temporalio/common', '@temporalio/worker', '@temporalio/proto', '@grpc/grpc-js'],
   secret: [],

@@ -32,7 +32,7 @@ export const variables = z.strictObject({
   LOAM_DATABASE_URL: documented(
     databaseUrl.optional(),
     'a SQLite file in the data folder',
-    'postgresql:// URL of the database, for more than one host; docs/deploying.md tells more.',
+    'postgresql:// URL of the database, for a database that several hosts share.',
   ),
   LOAM_DATABASE_URL_FILE: documented(z.string().optional(), '', 'File that holds LOAM_DATABASE_URL instead.'),
   LOAM_HOST_ID: documented(

@@ -12,6 +12,7 @@ import { createProcessExecutor } from '../adapters/executor/process/process-exec
 import { createGit } from '../adapters/git/git.ts';
 import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
 import { createDockerImageBuilder } from '../adapters/image/docker/image-builder.ts';
+import { createRowLogStore } from '../adapters/log/rows/row-log-store.ts';
 import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
 import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
@@ -55,7 +56,10 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
     hostLeaseMs: config.hostLeaseMs,
   });
   const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
-  const logs = createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs });
+  const logs =
+    readUrl === undefined
+      ? createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs })
+      : createRowLogStore({ rows: store.logs, blobs });
   const git = createGit({
     mirrorsFolder: path.join(config.dataDir, 'mirrors'),
     logger,

@@ -42,14 +42,17 @@ export interface LogStore {
     offset: number,
     options: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<void>;
-  /** The attempt has ended: makes one compressed blob of it with a line index and returns its digest; readers see no difference. Twice is fine. */
+  /** The attempt has ended: makes one compressed blob of it with a line index and returns its digest; readers see no difference. Twice is fine. Throws `fence-stale` when another writer went on. */
   seal(key: LogKey): Promise<Digest>;
 }
 
 /** Where logs stand; the bytes are the LogStore's. */
 export interface LogPositionStore {
   get(key: LogKey): Promise<(LogPosition & { readonly sealed: Digest | undefined }) | undefined>;
-  /** Compare-and-set on `from`; false when another writer went on or sealed the log. */
-  advance(key: LogKey, from: LogPosition, to: LogPosition): Promise<boolean>;
-  seal(key: LogKey, digest: Digest): Promise<void>;
+  /** Compare-and-set on `from`; false when another writer went on or sealed the log. With `bytes`, these are kept as a row, for all hosts to read. */
+  advance(key: LogKey, from: LogPosition, to: LogPosition, bytes?: Uint8Array): Promise<boolean>;
+  /** Stored bytes from `offset`, at most `maxBytes`, as far as they are kept as rows. */
+  read(key: LogKey, offset: number, maxBytes: number): Promise<Uint8Array>;
+  /** Compare-and-set on `at`, how far the blob goes; false when another writer went on or sealed the log. Rows of the log's bytes go: they are in the blob. */
+  seal(key: LogKey, at: LogPosition, digest: Digest): Promise<boolean>;
 }

@@ -1,10 +1,17 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createFolderBlobStore } from '../../src/adapters/blob/folder/folder-blob-store.ts';
+import { createRowLogStore } from '../../src/adapters/log/rows/row-log-store.ts';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 import { describePostgres } from '../../src/adapters/store/postgres-dialect.ts';
 import { createStore } from '../../src/adapters/store/store.ts';
+import type { BlobStore } from '../../src/ports/blob-store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
+import { testLogStore } from './contracts/log-store.ts';
 import { testStoreProcesses } from './contracts/store-processes.ts';
 import { testStore } from './contracts/store.ts';
 import { addApplication, thingy, type OpenStore } from './contracts/store-builders.ts';
@@ -53,6 +60,17 @@ testStore('PostgreSQL', openEmptied);
 testStoreProcesses('PostgreSQL', async () => {
   const url = await postgres.createDatabase();
   return { place: url, open: () => open(url), isWhole: () => true, close: () => postgres.dropDatabase(url) };
+});
+
+testLogStore('rows of PostgreSQL', async () => {
+  const { store } = await openEmptied();
+  const folder = await mkdtemp(path.join(tmpdir(), 'loam-blobs-'));
+  const blobs: BlobStore = createFolderBlobStore({ folder });
+  return {
+    blobs,
+    open: (into = blobs) => createRowLogStore({ rows: store.logs, blobs: into }),
+    close: () => rm(folder, { recursive: true }),
+  };
 });
 
 describe('PostgreSQL: the database', () => {

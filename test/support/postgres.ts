@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
-import { chown, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { findOnPath } from '../../src/adapters/tool/find-tool.ts';
-import { runProgram } from '../../src/adapters/tool/run-program.ts';
+import { installPackages, mayInstall } from './debian-packages.ts';
 
 const user = 'loam';
 const deadlineMs = 60_000;
@@ -26,7 +26,7 @@ export interface TestPostgres {
   cutConnections(url: string): Promise<number>;
   /** Ends the server, `immediate` as a crash does. Twice is fine. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>;
-  /** Starts it again on the same data. */
+  /** Starts it again on the same data, unless it runs. */
   start(): Promise<void>;
   /** Ends it and deletes its folder. */
   close(): Promise<void>;
@@ -81,13 +81,13 @@ class Server implements TestPostgres {
   }
 
   async start(): Promise<void> {
+    if (this.#child !== undefined) return;
     const settings = {
       listen_addresses: '',
       unix_socket_directories: this.#folder,
       max_connections: '200',
       shared_buffers: '32MB',
       fsync: 'off',
-      synchronous_commit: 'off',
       full_page_writes: 'off',
       max_wal_size: '64MB',
       min_wal_size: '32MB',
@@ -217,27 +217,16 @@ function placeFor(bytes: number): string {
 async function findPrograms(): Promise<string> {
   const found = await lookForPrograms();
   if (found !== undefined) return found;
-  const remedy = 'install PostgreSQL (Debian: apt-get install postgresql)';
-  if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version') || process.env['LOAM_TEST_NO_INSTALL'] === 'true')
-    throw new Error(`the tests need PostgreSQL, which is not here; ${remedy}`);
-  process.stderr.write(
-    'PostgreSQL is not here: installing the Debian package (LOAM_TEST_NO_INSTALL=true forbids it)\n',
-  );
-  await apt('update');
-  await apt('install', '-y', '--no-install-recommends', 'postgresql-common');
-  // Else the package makes a server of its own and starts it.
-  const file = '/etc/postgresql-common/createcluster.conf';
-  const settings = await readFile(file, 'utf8').catch(() => '');
-  await writeFile(file, `${settings}\ncreate_main_cluster = false\n`);
-  await apt('install', '-y', '--no-install-recommends', 'postgresql');
+  const remedy = 'apt-get install -y --no-install-recommends postgresql, or its like';
+  if (!mayInstall()) throw new Error(`the tests need PostgreSQL, which is not here: ${remedy}`);
+  // Two steps: the second package makes a server of its own and starts it, unless the first one's settings say no.
+  const common = await installPackages(['postgresql-common']);
+  if (common !== undefined) throw new Error(`postgresql-common could not be installed: ${common}`);
+  await appendFile('/etc/postgresql-common/createcluster.conf', '\ncreate_main_cluster = false\n');
+  const server = await installPackages(['postgresql']);
   const installed = await lookForPrograms();
-  if (installed === undefined) throw new Error(`PostgreSQL was installed and is not found; ${remedy}`);
+  if (installed === undefined) throw new Error(`PostgreSQL could not be installed (${remedy}): ${server ?? ''}`);
   return installed;
-}
-
-async function apt(...args: readonly string[]): Promise<void> {
-  const end = await runProgram('apt-get', args, { timeoutMs: 300_000 });
-  if (end.exitCode !== 0) throw new Error(`apt-get ${args.join(' ')} failed: ${end.reason.slice(-300)}`);
 }
 
 async function lookForPrograms(): Promise<string | undefined> {

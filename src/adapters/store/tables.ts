@@ -236,6 +236,15 @@ export interface HostTable {
   readonly beatAtMs: number;
 }
 
+/** A piece of a log that is not sealed yet: `at` is its offset in the stored bytes. */
+export interface LogChunkTable {
+  readonly run: RunId;
+  readonly task: TaskName;
+  readonly attempt: number;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface Tables {
   readonly applications: ApplicationTable;
   readonly environments: EnvironmentTable;
@@ -254,4 +263,5 @@ export interface Tables {
   readonly audit: AuditTable;
   readonly logs: LogTable;
   readonly hosts: HostTable;
+  readonly logChunks: LogChunkTable;
 }

@@ -32,14 +32,14 @@ export class SqlTokenStore implements TokenStore {
       expiresAtMs: expiresAtMs ?? null,
     };
     await this.#database.write(async (db) => {
-      await db.deleteFrom('tokens').where('name', '=', name).execute();
-      const added = await db
+      const holder = await db.selectFrom('tokens').select('name').where('hash', '=', row.hash).executeTakeFirst();
+      if (holder !== undefined && holder.name !== name)
+        throw new DomainError('input-invalid', 'the token belongs to another name already');
+      await db
         .insertInto('tokens')
         .values(row)
-        .onConflict((conflict) => conflict.doNothing())
-        .returning('name')
-        .executeTakeFirst();
-      if (added === undefined) throw new DomainError('input-invalid', 'the token belongs to another name already');
+        .onConflict((conflict) => conflict.column('name').doUpdateSet(row))
+        .execute();
     });
     return toToken(row);
   }

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { formatRunId, parseApplicationName, parseTaskName } from '../../../src/core/model/ids.ts';
+import type { BlobStore } from '../../../src/ports/blob-store.ts';
 import type { LogKey, LogStore } from '../../../src/ports/log-store.ts';
 
 export interface LogStoreSubject {
   /** The same logs as another process sees them. */
-  open(): LogStore;
+  open(blobs?: BlobStore): LogStore;
+  readonly blobs: BlobStore;
   close(): Promise<void>;
 }
 
@@ -35,10 +37,12 @@ export async function follow(logs: LogStore, key: LogKey, isEnough: (text: strin
 
 /** Every adapter of the port passes this. */
 export function testLogStore(name: string, make: () => Promise<LogStoreSubject>): void {
-  async function withLogs(work: (writer: LogStore, open: () => LogStore) => Promise<void>): Promise<void> {
+  async function withLogs(
+    work: (writer: LogStore, open: LogStoreSubject['open'], blobs: BlobStore) => Promise<void>,
+  ): Promise<void> {
     const subject = await make();
     try {
-      await work(subject.open(), () => subject.open());
+      await work(subject.open(), (blobs) => subject.open(blobs), subject.blobs);
     } finally {
       await subject.close();
     }
@@ -103,6 +107,63 @@ export function testLogStore(name: string, make: () => Promise<LogStoreSubject>)
           code: 'fence-stale',
         });
         expect(await follow(second, key, (text) => text.length >= 8)).toMatchObject({ text: 'one\ntwo\n' });
+      }));
+
+    it('lets a writer that comes back late take nothing from the one that went on (I2)', () =>
+      withLogs(async (elder, open) => {
+        const [younger, late] = [open(), open()];
+        await elder.append(key, { from: 0, nextSource: 4, text: bytesOf('one\n') });
+        await younger.append(key, { from: 4, nextSource: 8, text: bytesOf('two\n') });
+        await younger.append(key, { from: 8, nextSource: 12, text: bytesOf('six\n') });
+
+        const stale = await Promise.allSettled([
+          elder.append(key, { from: 4, nextSource: 20, text: bytesOf('late\n') }),
+          late.append(key, { from: 4, nextSource: 20, text: bytesOf('late\n') }),
+        ]);
+        await younger.append(key, { from: 12, nextSource: 16, text: bytesOf('ten\n') });
+        await younger.seal(key);
+
+        for (const result of stale)
+          expect(result).toMatchObject({ status: 'rejected', reason: { code: 'fence-stale' } });
+        expect((await follow(open(), key, () => false)).text).toBe('one\ntwo\nsix\nten\n');
+      }));
+
+    it('lets a writer that comes back late neither note nor seal (I2)', () =>
+      withLogs(async (elder, open) => {
+        const younger = open();
+        await elder.append(key, { from: 0, nextSource: 4, text: bytesOf('one\n') });
+        await younger.append(key, { from: 4, nextSource: 8, text: bytesOf('two\n') });
+        await expect(elder.note(key, 'late')).rejects.toMatchObject({ code: 'fence-stale' });
+
+        await elder.position(key);
+        const another = open();
+        await elder.append(key, { from: 8, nextSource: 12, text: bytesOf('six\n') });
+        await another.append(key, { from: 12, nextSource: 16, text: bytesOf('ten\n') });
+        await expect(elder.seal(key)).rejects.toMatchObject({ code: 'fence-stale' });
+
+        await another.append(key, { from: 16, nextSource: 20, text: bytesOf('end\n') });
+        await another.seal(key);
+        expect((await follow(open(), key, () => false)).text).toBe('one\ntwo\nsix\nten\nend\n');
+      }));
+
+    it('seals no log that another writer goes on with meanwhile (I2)', () =>
+      withLogs(async (elder, open, blobs) => {
+        const younger = open();
+        const slow = open({
+          read: (digest) => blobs.read(digest),
+          file: (digest) => blobs.file(digest),
+          put: async (...blob) => {
+            const stored = await blobs.put(...blob);
+            await younger.note(key, 'two');
+            return stored;
+          },
+        });
+        await elder.note(key, 'one');
+
+        await expect(slow.seal(key)).rejects.toMatchObject({ code: 'fence-stale' });
+        await younger.seal(key);
+
+        expect((await follow(open(), key, () => false)).text).toBe('one\ntwo\n');
       }));
 
     it('puts a note on a line of its own', () =>

@@ -141,7 +141,7 @@ export function testStoreTasks(withStore: WithStore): void {
       const log = { run, task: task.build, attempt: 1 };
       await succeed(store, { run, task: task.test, attempt: 1 });
       await store.logs.advance(log, { source: 0, stored: 0 }, { source: 9, stored: 7 });
-      await store.logs.seal(log, makeDigest('log'));
+      await store.logs.seal(log, { source: 9, stored: 7 }, makeDigest('log'));
       await succeed(store, { run, task: task.build, attempt: 1 }, { digest: 'd' });
       const deploy = { run, task: task.deploy, attempt: 1 };
       await store.tasks.begin(deploy, 'host');

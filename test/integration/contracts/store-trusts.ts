@@ -154,8 +154,14 @@ export function testStoreTrusts(withStore: WithStore): void {
 
       expect([early, first, late, note]).toEqual([false, true, false, true]);
       expect(await store.logs.get(key)).toEqual({ source: 10, stored: 20, sealed: undefined });
-      await store.logs.seal(key, makeDigest('log'));
-      expect(await store.logs.advance(key, { source: 10, stored: 20 }, { source: 11, stored: 21 })).toBe(false);
+      const place = { source: 10, stored: 20 };
+      const seals = [
+        await store.logs.seal(key, { source: 10, stored: 8 }, makeDigest('late')),
+        await store.logs.seal(key, place, makeDigest('log')),
+        await store.logs.seal(key, place, makeDigest('late')),
+      ];
+      expect(seals).toEqual([false, true, false]);
+      expect(await store.logs.advance(key, place, { source: 11, stored: 21 })).toBe(false);
       expect(await store.logs.get(key)).toEqual({ source: 10, stored: 20, sealed: makeDigest('log') });
     }));
 }

@@ -45,8 +45,8 @@ const violating: readonly Case[] = [
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
   ['src/adapters/git/to-api.ts', type('../../api/b.ts'), ['adapter-git']],
   ['src/adapters/store/to-package.ts', value('express'), ['adapter-store']],
-  ['src/adapters/blob/folder/to-log.ts', value('../../log/folder/b.ts'), ['adapter-blob-folder']],
-  ['src/adapters/log/folder/to-blob.ts', value('../../blob/folder/b.ts'), ['adapter-log-folder']],
+  ['src/adapters/blob/folder/to-log.ts', value('../../log/b.ts'), ['adapter-blob-folder']],
+  ['src/adapters/log/folder/to-blob.ts', value('../../blob/folder/b.ts'), ['adapter-log']],
   ['src/adapters/tool/to-temporal.ts', value('../temporal/b.ts'), ['adapter-tool']],
   ['src/adapters/temporal/to-activity.ts', value('@temporalio/activity'), ['adapter-temporal']],
   ['src/adapters/secret/to-store.ts', value('../store/b.ts'), ['adapter-secret']],
@@ -118,7 +118,7 @@ const leaves = [
   ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'image/docker'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
-  ...['front', 'log/folder', 'store', 'target/process', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
+  ...['front', 'log', 'store', 'target/process', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
   ...['src/core/errors.ts', 'activities/b.ts', 'workflows/messages.ts', 'workflows/run.ts'],
   'test/support/b.ts',
 ];

@@ -1,14 +1,15 @@
 import { open, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { Digest } from '../../../core/model/ids.ts';
 import type { BlobStore } from '../../../ports/blob-store.ts';
 import type { LogChunk, LogKey, LogPosition, LogStore } from '../../../ports/log-store.ts';
 import type { LogPositionStore } from '../../../ports/log-store.ts';
+import { sealLog } from '../sealed/sealed-log.ts';
+import { SealedReader } from '../sealed/sealed-reader.ts';
 import { FileChanges } from './file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
 import { claimPath, LogWriter, stale } from './log-writer.ts';
-import { sealLog } from './sealed-log.ts';
-import { SealedReader } from './sealed-reader.ts';
 
 export interface FolderLogStoreOptions {
   /** `<data>/logs`: one file per attempt that runs. */
@@ -98,12 +99,18 @@ class FolderLogStore implements LogStore {
 
   async seal(key: LogKey): Promise<Digest> {
     const file = logFilePath(this.#folder, key);
-    await this.#endWriter(key);
-    const stored = await this.#positions.get(key);
-    const digest = stored?.sealed ?? (await this.#store(file, stored?.stored ?? 0));
-    if (stored?.sealed === undefined) await this.#positions.seal(key, digest);
+    const digest = (await this.#positions.get(key))?.sealed ?? (await this.#sealNow(key, file));
     await rm(file, { force: true });
     await rm(claimPath(file), { force: true });
+    return digest;
+  }
+
+  async #sealNow(key: LogKey, file: string): Promise<Digest> {
+    await this.#endWriter(key);
+    const { source, stored } = (await this.#positions.get(key)) ?? { source: 0, stored: 0 };
+    const digest = await this.#store(file, stored);
+    if (!(await this.#positions.seal(key, { source, stored }, digest)))
+      throw stale('another writer went on with the log of this attempt');
     return digest;
   }
 
@@ -113,7 +120,7 @@ class FolderLogStore implements LogStore {
       throw error;
     });
     try {
-      return (await this.#blobs.put(sealLog(handle, sizeBytes))).digest;
+      return (await this.#blobs.put(sealLog(sizeBytes, (at, size) => readAt(handle, at, size)))).digest;
     } finally {
       await handle?.close();
     }
@@ -186,4 +193,10 @@ class FolderLogStore implements LogStore {
     this.#isSweeping = false;
     if (this.#writers.size > 0) this.#sweepLater();
   }
+}
+
+async function readAt(file: FileHandle | undefined, at: number, sizeBytes: number): Promise<Uint8Array> {
+  if (file === undefined) return new Uint8Array(0);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(sizeBytes), 0, sizeBytes, at);
+  return buffer.subarray(0, bytesRead);
 }

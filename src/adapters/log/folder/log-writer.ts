@@ -170,8 +170,8 @@ export class LogWriter {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const to = this.#position;
-    if (to.source === this.#committed.source && to.stored === this.#committed.stored) return;
     if (!(await this.holds())) throw stale('another writer has cut off what was not committed');
+    if (to.source === this.#committed.source && to.stored === this.#committed.stored) return;
     if (!(await this.#positions.advance(this.#key, this.#committed, to)))
       throw stale('another writer went on with the log of this attempt');
     this.#committed = to;

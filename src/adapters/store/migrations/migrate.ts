@@ -7,6 +7,7 @@ import { addGrants } from './0004-grants.ts';
 import { addAudit } from './0005-audit.ts';
 import { addRepositoryTokens } from './0006-repository-tokens.ts';
 import { addHosts } from './0007-hosts.ts';
+import { addLogChunks } from './0008-log-chunks.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -17,6 +18,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0005-audit': { up: addAudit },
   '0006-repository-tokens': { up: addRepositoryTokens },
   '0007-hosts': { up: addHosts },
+  '0008-log-chunks': { up: addLogChunks },
 };
 
 /**

@@ -3,19 +3,20 @@ import { type CreateTableBuilder, type Kysely, type RawBuilder, sql, SqliteAdapt
 interface ColumnTypes {
   readonly text: 'text' | RawBuilder<unknown>;
   readonly number: 'integer' | 'bigint';
+  readonly bytes: 'blob' | 'bytea';
 }
 
 /** STRICT tables refuse the wrong type in a column, and the name `bigint`; their integers have 64 bits. */
-const sqliteTypes: ColumnTypes = { text: 'text', number: 'integer' };
+const sqliteTypes: ColumnTypes = { text: 'text', number: 'integer', bytes: 'blob' };
 /** Text is compared by its bytes, as SQLite does, whatever the language of the server. */
-const postgresTypes: ColumnTypes = { text: sql`text collate "C"`, number: 'bigint' };
+const postgresTypes: ColumnTypes = { text: sql`text collate "C"`, number: 'bigint', bytes: 'bytea' };
 
 /** The only place of the tables where the databases differ. */
 function isSqlite(db: Kysely<unknown>): boolean {
   return db.getExecutor().adapter instanceof SqliteAdapter;
 }
 
-type Columns = Readonly<Record<string, 'text' | 'text?' | 'number' | 'number?'>>;
+type Columns = Readonly<Record<string, 'text' | 'text?' | 'number' | 'number?' | 'bytes'>>;
 
 export interface TableOptions {
   readonly key: readonly string[];
@@ -40,7 +41,7 @@ export async function createTable(
   let table: CreateTableBuilder<string, string> = db.schema.createTable(name);
   for (const [column, type] of Object.entries(columns)) {
     const isNullable = type.endsWith('?');
-    const base = type.startsWith('text') ? types.text : types.number;
+    const base = types[type.replace('?', '') as keyof ColumnTypes];
     table = table.addColumn(column, base, (definition) => (isNullable ? definition : definition.notNull()));
   }
   table = table.addPrimaryKeyConstraint(`${name}_key`, [...options.key] as [string, ...string[]]);

@@ -30,17 +30,21 @@ export interface SealedIndex {
   readonly sizeBytes: number;
 }
 
-/** The sealed form of the first `sizeBytes` of a file; undefined: of nothing. */
-export async function* sealLog(file: FileHandle | undefined, sizeBytes: number): AsyncGenerator<Uint8Array> {
+/** Reads from an offset; fewer bytes than asked for: there are no more. */
+export type ReadAt = (at: number, sizeBytes: number) => Promise<Uint8Array>;
+
+/** The sealed form of the first `sizeBytes` of a log, or of what there is of them. */
+export async function* sealLog(sizeBytes: number, readAt: ReadAt): AsyncGenerator<Uint8Array> {
   const entries: number[][] = [];
   const step = Math.max(blockBytes, Math.ceil(sizeBytes / maxBlocks));
-  for (let at = 0; file !== undefined && at < sizeBytes; at += step) {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(step, sizeBytes - at)), 0, null, at);
-    const block = buffer.subarray(0, bytesRead);
+  for (let at = 0; at < sizeBytes; at += step) {
+    const wanted = Math.min(step, sizeBytes - at);
+    const block = await readAt(at, wanted);
+    if (block.length === 0) break;
     const compressed = await compress(block, { level: 3 });
     entries.push([compressed.length, block.length, countLines(block)]);
     yield compressed;
-    if (bytesRead < buffer.length) break; // shorter than the position: a power cut took the rest
+    if (block.length < wanted) break; // shorter than the position: a power cut took the rest
   }
   yield indexMember(entries);
 }
