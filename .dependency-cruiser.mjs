@@ -113,17 +113,22 @@ export default {
     ),
     typesOnly('workflows-activities', '^workflows/', '^activities/'),
     room('api', '^src/api/', ['^src/api/', core, ports, '^workflows/'], {
-      packages: ['express', 'standardwebhooks', 'zod', ...temporalClient],
+      packages: ['express', 'rate-limiter-flexible', 'standardwebhooks', 'zod', ...temporalClient],
       node: true,
     }),
     typesOnly('api-workflows', '^src/api/', '^workflows/', messages),
     room('dispatch', '^src/dispatch/', ['^src/dispatch/', core, ports, '^workflows/'], { packages: temporalClient }),
     typesOnly('dispatch-workflows', '^src/dispatch/', '^workflows/', messages),
     // Of the API the relay takes what knows neither store nor engine: both are doors for the same deliveries.
-    room('relay', '^src/relay/', ['^src/relay/', core, ports, '^src/api/(delivery|problem|serve|signature)\\.ts$'], {
-      packages: ['express', 'zod'],
-      node: true,
-    }),
+    room(
+      'relay',
+      '^src/relay/',
+      ['^src/relay/', core, ports, '^src/api/(delivery|problem|rate-limit|serve|signature)\\.ts$'],
+      {
+        packages: ['express', 'zod'],
+        node: true,
+      },
+    ),
     room('cli', '^src/cli/', ['^src/cli/', '^src/api/', '^src/core/(plan|model)/', '^src/core/errors\\.ts$'], {
       packages: ['commander', 'eventsource-parser'],
       node: true,

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ConfigurationError, toProblems } from './configuration-error.ts';
 import type { ConfigurationProblem } from './configuration-error.ts';
-import { count, documented, port } from './configuration-schema.ts';
+import { count, documented, hosts, port } from './configuration-schema.ts';
 import type { Documented } from './configuration-schema.ts';
 
 const prefix = 'LOAM_';
@@ -12,12 +12,6 @@ const prefix = 'LOAM_';
 const anyFreePort = '0 takes any free port and keeps it for the next start.';
 const address = z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port');
 const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at most 63 letters, digits, dots, dashes');
-const hosts = z
-  .string()
-  .max(2_000)
-  .toLowerCase()
-  .regex(/^[a-z0-9.-]+(?:,[a-z0-9.-]+)*$/, 'must be host names with commas between, without ports')
-  .transform((text) => text.split(','));
 const namespace = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a Temporal namespace');
 const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' });
 const secret = z.string().regex(/^\S+$/, 'must not hold spaces or line breaks');
@@ -55,6 +49,11 @@ export const variables = z.strictObject({
     hosts.optional(),
     'only 127.0.0.1, ::1 and localhost',
     'Names, with commas between, under which the API is called beside those of the loopback: of a proxy in front, or in a network of containers. Requests for others are refused.',
+  ),
+  LOAM_API_PER_SECOND: documented(
+    count.prefault('300'),
+    '300',
+    'Calls a second that the API answers to one token, and without a token to one address; others get 429. Signed deliveries are not limited by it.',
   ),
   LOAM_RELAY_PORT: port(7710, `Port of the relay on 127.0.0.1. ${anyFreePort}`),
   LOAM_RELAY_TRIGGERS: documented(
@@ -176,7 +175,7 @@ export interface Config {
     /** Gives the URL, which holds the password; a function, so that no log of the configuration shows it (I7). Undefined: a file in the data folder. */
     readonly readUrl: (() => string) | undefined;
   };
-  readonly api: { readonly port: number; readonly hosts: readonly string[] };
+  readonly api: { readonly port: number; readonly hosts: readonly string[]; readonly perSecond: number };
   readonly relay: {
     readonly port: number;
     /** Absolute. */
@@ -247,7 +246,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     logLevel: values.LOAM_LOG_LEVEL,
     keyFile: path.resolve(folder, values.LOAM_KEY_FILE ?? path.join(dataDir, 'key')),
     database: { readUrl: database === undefined ? undefined : () => database },
-    api: { port: values.LOAM_API_PORT, hosts: values.LOAM_HOSTS ?? [] },
+    api: { port: values.LOAM_API_PORT, hosts: values.LOAM_HOSTS ?? [], perSecond: values.LOAM_API_PER_SECOND },
     relay: {
       port: values.LOAM_RELAY_PORT,
       triggersFile: path.resolve(folder, values.LOAM_RELAY_TRIGGERS ?? path.join(dataDir, 'relay/triggers.json')),

@@ -24,3 +24,10 @@ export const count = z
   .string()
   .regex(/^[1-9]\d{0,3}$/, 'must be a whole number from 1 to 9999')
   .transform(Number);
+
+export const hosts = z
+  .string()
+  .max(2_000)
+  .toLowerCase()
+  .regex(/^[a-z0-9.-]+(?:,[a-z0-9.-]+)*$/, 'must be host names with commas between, without ports')
+  .transform((text) => text.split(','));

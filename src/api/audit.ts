@@ -5,6 +5,7 @@ import type { Token } from '../ports/credential-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../ports/store.ts';
 import { asDomainError } from './problem.ts';
+import { addressOf } from './rate-limit.ts';
 import { readBody } from './route.ts';
 import type { Route } from './route.ts';
 
@@ -23,7 +24,7 @@ export async function audited<Answer>(
   if (route.method === 'get') return work();
   const number = await store.audit.begin({
     token: token.name,
-    address: request.socket.remoteAddress ?? '',
+    address: addressOf(request),
     method: request.method,
     path: request.path,
     details: detailsOf(route, request),

@@ -5,11 +5,13 @@ import type { Express, Request, RequestHandler, Response } from 'express';
 import { DomainError } from '../core/errors.ts';
 import type { Token } from '../ports/credential-store.ts';
 import { audited } from './audit.ts';
-import { authenticate, authorize, checkHost } from './authenticate.ts';
+import { authorize, checkHost } from './authenticate.ts';
 import type { ApiDependencies, RouteDependencies } from './dependencies.ts';
+import { Guard } from './guard.ts';
 import { documentRoute } from './openapi.ts';
 import { asDomainError, createErrorHandler } from './problem.ts';
 import { maxDeliveryBytes } from './delivery.ts';
+import { trustedProxies } from './rate-limit.ts';
 import { createReceiver } from './receive.ts';
 import type { Receiver } from './receive.ts';
 import { createRelayTriggers } from './relay-triggers.ts';
@@ -44,19 +46,19 @@ export function createApi(given: ApiDependencies): Api {
   const receive = createReceiver(given);
   const writeRelayTriggers = createRelayTriggers(given.store.applications, given.dataFolder);
   const dependencies: RouteDependencies = { ...given, receive, writeRelayTriggers };
-  const calls = new OpenCalls();
+  const frame = { calls: new OpenCalls(), guard: new Guard(given.limits, given.logger) };
   const routes = makeRoutes(dependencies);
   const app = express();
-  app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
+  app.disable('x-powered-by').disable('etag').set('query parser', 'simple').set('trust proxy', trustedProxies);
   app.use(createFrame(dependencies));
   for (const route of routes) {
-    app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, calls));
+    app[route.method](route.path.replaceAll(/\{(\w+)\}/g, ':$1'), ...handlersOf(dependencies, route, frame));
   }
   app.use((request: Request) => {
     throw new DomainError('not-found', `There is nothing at ${request.method} ${request.path.slice(0, 200)}`);
   });
   app.use(createErrorHandler(given.logger));
-  return { app, routes, receive, writeRelayTriggers, close: () => calls.close() };
+  return { app, routes, receive, writeRelayTriggers, close: () => frame.calls.close() };
 }
 
 function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
@@ -95,13 +97,18 @@ function createFrame({ hosts, logger }: RouteDependencies): RequestHandler {
   };
 }
 
+interface Frame {
+  readonly calls: OpenCalls;
+  readonly guard: Guard;
+}
+
 /** The token is checked before the body is read: who may not call cannot make Loam read. */
-function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCalls): readonly RequestHandler[] {
+function handlersOf(dependencies: RouteDependencies, route: Route, { calls, guard }: Frame): readonly RequestHandler[] {
   const callers = new WeakMap<Request, Token>();
   const limit = route.readsRawBody ? maxDeliveryBytes : maxBodyBytes;
   return [
     async (request, _response, next) => {
-      const token = await authenticate(dependencies.store.tokens, request, route.access);
+      const token = await guard.identify(dependencies.store.tokens, request, route.access);
       if (token !== undefined) {
         callers.set(request, token);
         await refuse(dependencies, route, { token, request });
@@ -114,7 +121,9 @@ function handlersOf(dependencies: RouteDependencies, route: Route, calls: OpenCa
       const caller = (): Token => callerOf(callers, request);
       const run = (): Promise<unknown> => route.run({ request, response, signal: calls.open(response), caller });
       const token = callers.get(request);
-      const answer = await (token === undefined ? run() : audited(dependencies, route, { token, request }, run));
+      const answer = await (token === undefined
+        ? guard.signed(request, run)
+        : audited(dependencies, route, { token, request }, run));
       if (route.jsonStatus !== undefined) response.status(route.jsonStatus).json(answer);
     },
   ];

@@ -4,6 +4,7 @@ import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunEngine } from '../ports/run-engine.ts';
 import type { Store } from '../ports/store.ts';
+import type { Limits } from './guard.ts';
 import type { Receiver } from './receive.ts';
 import type { Links } from './view.ts';
 
@@ -24,6 +25,7 @@ export interface ApiDependencies {
   readonly hookCommand: readonly string[];
   /** Names other than the loopback's under which the API may be called. */
   readonly hosts: readonly string[];
+  readonly limits: Limits;
   /** Page of the error codes that every problem links to. */
   readonly errorsDocument: string;
   readonly version: string;

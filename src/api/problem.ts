@@ -54,7 +54,8 @@ export function requestIdOf(response: Response): string {
 export function sendProblem(request: Request, response: Response, error: DomainError): void {
   const problem = makeProblem(error, { id: requestIdOf(response), path: request.path });
   if (problem.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-  if (problem.status === 503) response.setHeader('Retry-After', '5');
+  const wait = problem.status === 503 ? 5 : error.details['retryAfterSeconds'];
+  if (typeof wait === 'number') response.setHeader('Retry-After', String(wait));
   response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

@@ -187,6 +187,7 @@ const remedies: Readonly<Record<string, string>> = {
   'run-not-ended': 'Wait for it ("loam logs RUN -f"), or end it with "loam cancel RUN".',
   'run-ended': '"loam retry RUN" runs again what is left.',
   'trust-unknown': '"loam trust list" shows the trusts.',
+  'rate-limited': 'Wait a minute, then call less often; LOAM_API_PER_SECOND of the API sets the limit.',
   'store-unavailable': 'The database does not answer; "loam doctor" tells more. Try again.',
   'git-unavailable': 'Check the address with "loam app show", and that this machine may read it.',
   'commit-missing': 'Push the commit first.',

@@ -52,6 +52,7 @@ const api = createApi({
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
   hosts: config.api.hosts,
+  limits: { perSecond: config.api.perSecond, failuresPerMinute: 100 },
   errorsDocument: path.join(root, 'docs/errors.md'),
   version: '0.1.0',
   jobCapacity: config.jobs.capacity,

@@ -5,11 +5,11 @@ import type { Express, Request, RequestHandler, Response } from 'express';
 import { header, maxDeliveryBytes, readDelivery } from '../api/delivery.ts';
 import type { Headers } from '../api/delivery.ts';
 import { createErrorHandler } from '../api/problem.ts';
+import { RateLimit, addressOf, trustedProxies } from '../api/rate-limit.ts';
 import { isSignedBy } from '../api/signature.ts';
 import { DomainError } from '../core/errors.ts';
 import type { Logger } from '../ports/logger.ts';
 import { Secret } from '../ports/secret.ts';
-import { createRateLimit } from './rate-limit.ts';
 import type { RelaySpool } from './spool.ts';
 import type { FindSecret } from './triggers.ts';
 
@@ -29,7 +29,7 @@ const forwarded = ['content-type', 'x-github-event', 'x-github-delivery', 'x-loa
 export function createRelay(options: RelayOptions): Express {
   const { spool, logger } = options;
   const app = express();
-  app.disable('x-powered-by').disable('etag').set('query parser', 'simple');
+  app.disable('x-powered-by').disable('etag').set('query parser', 'simple').set('trust proxy', trustedProxies);
   app.use((_request, response, next) => {
     response.locals['requestId'] = randomUUID();
     response.setHeader('X-Request-Id', String(response.locals['requestId']));
@@ -56,14 +56,12 @@ export function createRelay(options: RelayOptions): Express {
 
 /** Unknown triggers share one bucket of an address: their names are the sender's to choose. */
 function limitRate({ findSecret, perSecond }: RelayOptions): RequestHandler {
-  const mayPass = createRateLimit(perSecond);
-  return async (request, response, next) => {
+  const message = `At most ${perSecond} deliveries a second come from one address`;
+  const limit = new RateLimit({ calls: 2 * perSecond, seconds: 2, message });
+  return async (request, _response, next) => {
     const trigger = triggerOf(request);
     const name = (await findSecret(trigger)) === undefined ? '' : trigger;
-    if (!mayPass(`${request.socket.remoteAddress ?? ''} ${name}`, performance.now())) {
-      response.setHeader('Retry-After', '1');
-      throw new DomainError('rate-limited', `At most ${perSecond} deliveries a second come from one address`);
-    }
+    await limit.take(`${addressOf(request)} ${name}`);
     next();
   };
 }

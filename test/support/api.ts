@@ -2,6 +2,7 @@ import { createHash, createHmac, randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { createApi } from '../../src/api/create-api.ts';
 import type { Api } from '../../src/api/create-api.ts';
+import type { Limits } from '../../src/api/guard.ts';
 import { serveApi } from '../../src/api/serve.ts';
 import type { ApiServer } from '../../src/api/serve.ts';
 import { DomainError } from '../../src/core/errors.ts';
@@ -59,8 +60,11 @@ export interface FakeGit extends Git {
   readonly refs: Map<string, Sha>;
 }
 
+/** For tests of other things, which call in a hurry. */
+const unlimited: Limits = { perSecond: 100_000, failuresPerMinute: 100_000 };
+
 /** The API on the real database; Temporal, git, logs and blobs are small fakes. */
-export async function startTestApi(realGit?: Git): Promise<TestApi> {
+export async function startTestApi(realGit?: Git, limits: Limits = unlimited): Promise<TestApi> {
   const { store, folder, destroy } = await openTestStore();
   const logs = makeLogs();
   const git = makeGit();
@@ -85,6 +89,7 @@ export async function startTestApi(realGit?: Git): Promise<TestApi> {
     dataFolder: folder,
     hookCommand: [process.execPath, path.resolve('src/main/hook.ts')],
     hosts: ['loam.example'],
+    limits,
     errorsDocument: path.resolve('docs/errors.md'),
     version: '0.0.0',
     jobCapacity: 2,
