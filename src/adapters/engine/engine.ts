@@ -1,9 +1,34 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { Agent } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import Docker from 'dockerode';
+import type { DockerOptions } from 'dockerode';
 import { DomainError } from '../../core/errors.ts';
 
-/** The client of one container engine. Nothing is sent before the first call, so an engine that is absent fails calls and not the start of Loam. */
-export function openEngine(socketPath: string): Docker {
-  return new Docker({ socketPath });
+const agents = new WeakSet<Agent>();
+
+/**
+ * docker-modem 5.0.7 waits for ever for an answer that begins and does not end: measured with `wait`, whose answer has begun for as long as the container
+ * runs, when the engine is killed. As an error of the request it hears of it.
+ */
+subscribe('http.client.response.finish', (message) => {
+  const { request, response } = message as { readonly request: ClientRequest; readonly response: IncomingMessage };
+  if (!('agent' in request && request.agent instanceof Agent && agents.has(request.agent))) return;
+  response.once('close', () => {
+    if (!response.complete) request.emit('error', new Error('the connection ended in the middle of the answer'));
+  });
+});
+
+/**
+ * The client of one container engine. Nothing is sent before the first call, so an engine that is absent fails calls and not the start of Loam.
+ * `timeoutMs`: what an answer may take from one byte to the next; by default for ever.
+ */
+export function openEngine(socketPath: string, { timeoutMs }: { readonly timeoutMs?: number } = {}): Docker {
+  const agent = new Agent();
+  agents.add(agent);
+  // Its types do not know that it hands the agent on.
+  const options: DockerOptions & { readonly agent: Agent } = { socketPath, agent };
+  return new Docker(timeoutMs === undefined ? options : { ...options, timeout: timeoutMs });
 }
 
 /** The HTTP status that the engine answered with; undefined when there was no answer, or it is no error of the engine's. */

@@ -1,8 +1,8 @@
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 import type { ContainerCreateOptions, ContainerInspectInfo } from 'dockerode';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
-import { reasonOf, statusOf } from '../../engine/engine.ts';
+import { openEngine, reasonOf, statusOf } from '../../engine/engine.ts';
 
 const requestMs = 60_000;
 const goneMs = 30_000;
@@ -20,8 +20,8 @@ export class Engine {
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
-    this.#docker = new Docker({ socketPath, timeout: requestMs });
-    this.#patient = new Docker({ socketPath });
+    this.#docker = openEngine(socketPath, { timeoutMs: requestMs });
+    this.#patient = openEngine(socketPath);
   }
 
   /** Version of the engine. */
