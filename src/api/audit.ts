@@ -1,5 +1,6 @@
 // Who changed what: a row is durable before a changing handler runs, its outcome is added after. Only fields that a route names are kept (I7).
 import type { Request } from 'express';
+import type { z } from 'zod';
 import { errorKinds } from '../core/errors.ts';
 import type { Token } from '../ports/credential-store.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -48,8 +49,11 @@ export async function audited<Answer>(
 
 const maxLength = 300;
 
-function detailsOf({ recorded }: Route, request: Request): Readonly<Record<string, unknown>> {
-  const given: Readonly<Record<string, unknown>> = { ...request.query, ...bodyOf(request) };
+/** Nothing of what the route will refuse: a secret that was sent in the wrong field would lie here in clear. */
+function detailsOf({ recorded, query, body }: Route, request: Request): Readonly<Record<string, unknown>> {
+  const [givenQuery, givenBody] = [fitting(query, () => request.query), fitting(body, () => readBody(request))];
+  if (givenQuery === undefined || givenBody === undefined) return {};
+  const given: Readonly<Record<string, unknown>> = { ...givenQuery, ...givenBody };
   return Object.fromEntries(
     recorded.flatMap((name) => {
       const value = given[name];
@@ -59,12 +63,13 @@ function detailsOf({ recorded }: Route, request: Request): Readonly<Record<strin
   );
 }
 
-/** The route itself will refuse what cannot be read. */
-function bodyOf(request: Request): object {
+/** As it was given, without the schema's defaults; undefined when it does not fit. */
+function fitting(schema: z.ZodType | undefined, read: () => unknown): object | undefined {
+  if (schema === undefined) return {};
   try {
-    const body = readBody(request);
-    return typeof body === 'object' && body !== null ? body : {};
+    const value = read();
+    return schema.safeParse(value).success && typeof value === 'object' && value !== null ? value : undefined;
   } catch {
-    return {};
+    return undefined; // not even JSON
   }
 }

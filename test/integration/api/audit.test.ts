@@ -47,7 +47,7 @@ it('notes who changed what and how it ended, newest first, and no reading', asyn
   const patch = 'PATCH /v1/applications/thingy';
   expect(noted).toEqual([
     ['the-developer', 'POST /v1/runs/thingy/9/cancel', {}, 404, 'run-unknown'],
-    ['the-admin', 'PUT /v1/tokens/ann', { roles: ['king'] }, 422, 'input-invalid'],
+    ['the-admin', 'PUT /v1/tokens/ann', {}, 422, 'input-invalid'],
     ['the-approver', 'POST /v1/runs/thingy/1/gates/approve/decisions', { verdict: 'approved' }, 201, null],
     ['the-approver', patch, {}, 403, 'forbidden'],
     ['the-admin', patch, { branches: ['main'] }, 200, null],
@@ -125,6 +125,23 @@ it('holds no secret, and what is long only by name (I7, I10)', async () => {
   ]);
   expect(JSON.stringify(listed)).not.toMatch(/canary/);
   expect(JSON.stringify(listed)).not.toContain(String(made.body['token']));
+});
+
+it('keeps nothing of an input that is refused (I7, I10)', async () => {
+  const key = '/v1/applications/thingy/secrets/KEY';
+  await test.call('PUT', key, { json: { value: 'v', environment: 'canary in the wrong place' } });
+  await test.call('PUT', key, { json: { value: 'v', environment: 'production', unknown: 'canary' } });
+  await test.call('POST', '/v1/applications', {
+    json: { name: 'other', repository: 'https://u:canary@git.invalid/a' },
+  });
+
+  const listed = await entries();
+
+  expect(listed.map(({ details, code }) => [details, code])).toEqual([
+    [{}, 'input-invalid'],
+    [{}, 'input-invalid'],
+    [{}, 'input-invalid'],
+  ]);
 });
 
 it('is listed on the command line', async () => {
