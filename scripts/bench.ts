@@ -6,6 +6,8 @@ import path from 'node:path';
 const programs: Readonly<Record<string, string>> = {
   path: path.resolve(import.meta.dirname, '../test/bench/path.ts'),
   engine: path.resolve(import.meta.dirname, '../test/bench/engine.ts'),
+  jobs: path.resolve(import.meta.dirname, '../test/bench/jobs.ts'),
+  waiting: path.resolve(import.meta.dirname, '../test/bench/waiting.ts'),
 };
 
 const [name = '', ...options] = process.argv.slice(2);

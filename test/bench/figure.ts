@@ -1,12 +1,13 @@
-/** What a value may be at most, and where the limit comes from. */
+/** What a value may be at most (with `atLeast`: must be at least), and where the limit comes from. */
 export interface Budget {
   readonly limit: number;
   readonly from: string;
+  readonly atLeast?: boolean;
 }
 
 export interface Figure {
   readonly name: string;
-  readonly unit: 'ms' | 'times' | '1/s' | 'events' | 'bytes';
+  readonly unit: 'ms' | 'times' | '1/s' | 'events' | 'bytes' | 'MiB' | 'MiB/s';
   readonly samples: number;
   readonly median: number;
   /** First and third quartile. */
@@ -40,9 +41,10 @@ export function makeFigure(name: string, values: readonly number[], options: Fig
   };
 }
 
-export function isOver(figure: Figure): boolean {
-  const value = figure.judged === 'p99' ? figure.p99 : figure.median;
-  return figure.budget !== undefined && (value ?? 0) > figure.budget.limit;
+export function isOver({ budget, judged, p99, median }: Figure): boolean {
+  if (budget === undefined) return false;
+  const value = judged === 'p99' ? (p99 ?? 0) : median;
+  return budget.atLeast === true ? value < budget.limit : value > budget.limit;
 }
 
 /** Between the two nearest samples, as most programs do it. */

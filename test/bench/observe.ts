@@ -81,3 +81,8 @@ export function pidOf(loam: Loam, name: string): number {
   const text = readFileSync(path.join(loam.dataFolder, 'processes', `${name}.json`), 'utf8');
   return z.object({ pid: z.int().positive() }).parse(JSON.parse(text)).pid;
 }
+
+/** Memory that a process holds now. */
+export function residentMiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}

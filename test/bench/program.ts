@@ -23,8 +23,11 @@ export function readOptions(usage: string, standardRounds: number): BenchOptions
   return undefined;
 }
 
-export async function withLoam(bench: (loam: Loam) => Promise<void>): Promise<void> {
-  const loam = await createLoam();
+export async function withLoam(
+  bench: (loam: Loam) => Promise<void>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const loam = await createLoam(env);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => void loam.destroy().finally(() => process.exit(130)));
   }
@@ -45,4 +48,22 @@ export async function interleave(name: string, rounds: number, cases: readonly (
 
 export function say(line: string): void {
   process.stderr.write(`bench: ${line}\n`);
+}
+
+/** As `interleave`, for cases that each give one number; the round that warms up is left out. */
+export async function takeTurns<Name extends string>(
+  name: string,
+  rounds: number,
+  cases: Readonly<Record<Name, () => Promise<number>>>,
+): Promise<Readonly<Record<Name, readonly number[]>>> {
+  const names = Object.keys(cases) as Name[];
+  const taken = {} as Record<Name, number[]>;
+  for (const one of names) taken[one] = [];
+  await interleave(
+    name,
+    rounds,
+    names.map((one) => async () => void taken[one].push(await cases[one]())),
+  );
+  for (const one of names) taken[one].shift();
+  return taken;
 }

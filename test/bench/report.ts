@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { isOver } from './figure.ts';
-import type { Figure } from './figure.ts';
+import type { Budget, Figure } from './figure.ts';
 
 export interface Report {
   readonly command: string;
@@ -49,7 +49,7 @@ export function printReport({ command, machine, executorLimits, figures }: Repor
       `${plain(figure.low)}-${plain(figure.high)}`,
       figure.p99 === undefined ? '' : show(figure.p99, figure.unit),
       String(figure.samples),
-      figure.budget === undefined ? '' : `${show(figure.budget.limit, figure.unit)} (${figure.budget.from})`,
+      figure.budget === undefined ? '' : showBudget(figure.budget, figure.unit),
       figure.budget === undefined ? '' : figure.over ? 'OVER' : 'ok',
     ]),
   ];
@@ -59,6 +59,10 @@ export function printReport({ command, machine, executorLimits, figures }: Repor
   const facts = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
   const head = [`$ ${command}`, facts.join(', '), ...executorLimits.map((limit) => `executor: ${limit}`)];
   return [...head, '', lines[0], rule, ...lines.slice(1), ''].join('\n');
+}
+
+function showBudget({ limit, from, atLeast }: Budget, unit: Figure['unit']): string {
+  return `${atLeast === true ? 'at least ' : ''}${show(limit, unit)} (${from})`;
 }
 
 function show(value: number, unit: Figure['unit']): string {

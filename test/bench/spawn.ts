@@ -36,18 +36,19 @@ export async function openExecutorAlone(): Promise<JobsAlone> {
   });
   let number = 0;
   return {
-    once: () => runOnce(executor, (number += 1)),
+    once: () => runNothing(executor, (number += 1), 'egress'),
     close: () => rm(folder, { recursive: true, force: true }),
   };
 }
 
-async function runOnce(executor: Executor, number: number): Promise<SpawnTimes> {
+/** From the start of a job that does nothing to its removal. `number` is another one each time. */
+export async function runNothing(executor: Executor, number: number, network: JobSpec['network']): Promise<SpawnTimes> {
   const run = formatRunId({ application: parseApplicationName('bench'), number, round: 1 });
   const key = { run, task: parseTaskName('nothing'), attempt: 1 };
   const limits = { timeoutMs: 60_000, outputLimitBytes: 1_048_576 };
   const job: JobSpec = {
     ...{ key, source: undefined, cmd: 'true', env: {}, secrets: {}, sockets: [], ...limits },
-    ...{ network: 'egress', local: true },
+    ...{ network, local: true },
   };
   const startedAt = performance.now();
   await executor.start(job);
