@@ -12,8 +12,8 @@ export const logMiB = 200;
 export const logCommand = `yes "a line of a log, as long as such lines are on the whole" | head -c ${logMiB * 1024 ** 2}`;
 const header = 'version: 1\napplications: {bench: {start: node server.mjs}}\nworkflow:\n';
 export const logPlan = `${header}  write: {type: repo_job, network: none, cmd: ${JSON.stringify(logCommand)}}\n`;
-/** Long enough for a worker to be killed and another to go on. */
-export const countingPlan = `${header}  count: {type: repo_job, network: none, cmd: 'for i in $(seq 2000); do echo line $i; sleep 0.02; done'}\n`;
+/** Much longer than it takes for a worker to be killed and another to go on. */
+export const countingPlan = `${header}  count: {type: repo_job, network: none, cmd: 'for i in $(seq 5000); do echo line $i; sleep 0.02; done'}\n`;
 
 export interface LogTimes {
   /** MiB a second, from the start of the task to its end: with sandbox and sealed log. */
@@ -50,6 +50,7 @@ export async function measureRecovery(loam: Loam, application: BenchApplication,
     await delay(100);
   }
   const ms = performance.now() - killedAt;
-  await awaitEnd(loam, run, 'succeeded', 300_000);
+  await loam.api('POST', `/v1/runs/${run}/cancel`);
+  await awaitEnd(loam, run, 'cancelled');
   return ms;
 }

@@ -23,6 +23,8 @@ const usage = `npm run bench -- jobs [--json FILE] [--rounds N]
   --json FILE  also write the report as JSON
 `;
 const from = 'ARCHITECTURE.md';
+const logRounds = 5;
+const recoveryRounds = 4;
 
 process.exitCode = await main();
 
@@ -93,8 +95,6 @@ async function measureNothing(engine: BenchEngine, rounds: number): Promise<read
   }
 }
 
-const logRounds = 5;
-
 async function measureLogs(processes: Loam, containers: Loam, engine: BenchEngine): Promise<readonly Figure[]> {
   const grown: number[] = [];
   const [one, other] = await Promise.all([createApplication(processes, 'log'), createApplication(containers, 'log')]);
@@ -134,7 +134,7 @@ async function measureRecoveries(processes: Loam, containers: Loam): Promise<rea
     one.commits(countingPlan, 1),
     other.commits(countingPlan, 1),
   ]);
-  const taken = await takeTurns('kill -9 of the worker in mid-job', 4, {
+  const taken = await takeTurns('kill -9 of the worker in mid-job', recoveryRounds, {
     process: () => measureRecovery(processes, one, sha),
     docker: () => measureRecovery(containers, other, otherSha),
   });
