@@ -84,6 +84,7 @@ async function findRelease(
 
 async function beginRelease(room: Room, input: DeployInput, row: RunRow, environment: Environment): Promise<Release> {
   const { run, task, attempt, planDigest, fence } = input;
+  await guardHolder(room, input, environment);
   const found = await findTemplate(room, run, task.template);
   const { image } = await admitDeploy(room, { row, environment, task: task.name, found });
   guardScale(environment, task);
@@ -108,6 +109,13 @@ async function beginRelease(room: Room, input: DeployInput, row: RunRow, environ
     `loam: release ${release.number} of ${environment.name} (fence ${fence}), ${describeRedeploy(task)}artifact ${image}`,
   );
   return release;
+}
+
+/** I3: the fence came by a message, and messages are not believed: the newest fence may be another holder's. */
+async function guardHolder(room: Room, { holder, fence }: DeployInput, environment: Environment): Promise<void> {
+  const { application, name } = environment;
+  if (await room.store.environments.isFenceOf(application, name, holder, fence)) return;
+  throw new DomainError('fence-stale', `fence ${fence} of environment ${name} was not given to ${holder}`);
 }
 
 /** Up to the moment before the switch: the new release runs and is healthy, the old one serves. */

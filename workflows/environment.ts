@@ -1,6 +1,7 @@
 // I3: the lock of one environment. Its state is a queue; the fence is a row, so that a lost workflow cannot hand out an old one.
 import {
   ActivityFailure,
+  ApplicationFailure,
   TemporalFailure,
   allHandlersFinished,
   condition,
@@ -30,6 +31,15 @@ export async function environment(input: EnvironmentInput): Promise<void> {
   await lock.serve();
 }
 
+const maxHolderLength = 500;
+
+/** Whoever reaches Temporal can send these: an error in a handler would hold up the lock for ever, one here refuses the message. */
+function admitHolder(request?: { readonly holder?: unknown }): void {
+  const holder = request?.holder;
+  if (typeof holder === 'string' && holder !== '' && holder.length <= maxHolderLength) return;
+  throw ApplicationFailure.create({ type: 'input-invalid', message: 'this names no holder', nonRetryable: true });
+}
+
 class Lock {
   readonly #input: EnvironmentInput;
   #queue: LockQueue;
@@ -45,12 +55,16 @@ class Lock {
     this.#queue = input.queue ?? emptyQueue;
     this.#describe();
     setHandler(lockState, () => this.#queue.entries);
-    setHandler(acquire, ({ holder }) => this.#acquire(holder));
-    setHandler(release, ({ holder }) => {
-      this.#asked += 1;
-      this.#change(remove(this.#queue, holder));
-      return undefined;
-    });
+    setHandler(acquire, ({ holder }) => this.#acquire(holder), { validator: admitHolder });
+    setHandler(
+      release,
+      ({ holder }) => {
+        this.#asked += 1;
+        this.#change(remove(this.#queue, holder));
+        return undefined;
+      },
+      { validator: admitHolder },
+    );
   }
 
   async serve(): Promise<void> {

@@ -10,7 +10,7 @@ import type { LockAnswer } from './messages.ts';
 import { askAgainMs, asker } from './options.ts';
 
 interface Claim {
-  fence?: number;
+  fence?: number | undefined;
   supersededBy?: string;
 }
 
@@ -34,13 +34,15 @@ export class Locks {
   constructor(run: RunId, application: ApplicationName) {
     this.#run = run;
     this.#application = application;
-    setHandler(lockGranted, ({ holder, fence }) => {
-      const claim = this.#claims.get(holder);
-      if (claim !== undefined) claim.fence = fence;
+    // Whoever reaches Temporal can send these: what does not look like one is dropped, for an error here would hold up the workflow for ever. That the
+    // fence is this holder's is asked of its row before anything is deployed.
+    setHandler(lockGranted, (grant?: Partial<{ holder: string; fence: number }>) => {
+      const claim = this.#claims.get(grant?.holder ?? '');
+      if (claim !== undefined && Number.isSafeInteger(grant?.fence)) claim.fence = grant?.fence;
     });
-    setHandler(lockSuperseded, ({ holder, by }) => {
-      const claim = this.#claims.get(holder);
-      if (claim !== undefined) claim.supersededBy = by;
+    setHandler(lockSuperseded, (notice?: Partial<{ holder: string; by: string }>) => {
+      const claim = this.#claims.get(notice?.holder ?? '');
+      if (claim !== undefined && typeof notice?.by === 'string') claim.supersededBy = notice.by;
     });
   }
 

@@ -107,6 +107,8 @@ export interface EnvironmentStore {
    * environment carries: a database restored from a backup has forgotten some.
    */
   takeFence(application: ApplicationName, name: EnvironmentName, holder: string, seen: number): Promise<number>;
+  /** I3: was this fence given to this holder, by whatever message it heard of it? */
+  isFenceOf(application: ApplicationName, name: EnvironmentName, holder: string, fence: number): Promise<boolean>;
   /** I3: compare-and-set before each step that changes the world: true while `fence` is the newest. */
   checkFence(application: ApplicationName, name: EnvironmentName, fence: number, step: string): Promise<boolean>;
 }

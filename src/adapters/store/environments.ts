@@ -164,6 +164,24 @@ export class SqlEnvironmentStore implements EnvironmentStore {
     });
   }
 
+  async isFenceOf(
+    application: ApplicationName,
+    name: EnvironmentName,
+    holder: string,
+    fence: number,
+  ): Promise<boolean> {
+    const row = await this.#database.read((db) =>
+      db
+        .selectFrom('fences')
+        .select('fence')
+        .where('application', '=', application)
+        .where('environment', '=', name)
+        .where('holder', '=', holder)
+        .executeTakeFirst(),
+    );
+    return row?.fence === fence;
+  }
+
   async checkFence(application: ApplicationName, name: EnvironmentName, fence: number, step: string): Promise<boolean> {
     const row = await this.#database.write((db) =>
       db

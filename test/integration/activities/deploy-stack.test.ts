@@ -138,6 +138,16 @@ describe('deploy_stack', () => {
     expect(room.target.done).toEqual([]);
   });
 
+  it('refuses the newest fence to whom it was not given: the message that brought it may be forged (I3)', async () => {
+    const first = await prepareDeploy(room, '1');
+    const { fence } = await prepareDeploy(room, '2');
+
+    const outcome = await call(room, 'deploy_stack', { ...first, fence });
+
+    expect(outcome).toMatchObject({ status: 'failed', code: 'fence-stale' });
+    expect([room.target.done, await releases(room)]).toEqual([[], []]);
+  });
+
   it('stops a holder that loses the fence between two steps, and leaves nothing of its own (I3)', async () => {
     await call(room, 'deploy_stack', await prepareDeploy(room, '1'));
     const second = await prepareDeploy(room, '2');

@@ -134,7 +134,14 @@ function testPlaces(withStore: WithStore): void {
       const passed = await store.environments.checkFence(thingy, staging, first, 'start');
       const second = await store.environments.takeFence(thingy, staging, 'holder-2', 0);
 
+      const isOf = (holder: string, fence: number) => store.environments.isFenceOf(thingy, staging, holder, fence);
+
       expect([first, again, second]).toEqual([1, 1, 2]);
+      expect([await isOf('holder-1', 1), await isOf('holder-1', 2), await isOf('holder-3', 2)]).toEqual([
+        true,
+        false,
+        false,
+      ]);
       expect(passed).toBe(true);
       expect(await store.environments.checkFence(thingy, staging, first, 'switch')).toBe(false);
       expect(await store.environments.checkFence(thingy, staging, second, 'switch')).toBe(true);
