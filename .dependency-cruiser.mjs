@@ -23,6 +23,7 @@ const adapters = {
   tool: [],
   temporal: ['@temporalio/client', '@temporalio/common', '@temporalio/worker', '@temporalio/proto', '@grpc/grpc-js'],
   secret: [],
+  status: ['@octokit/request'],
 };
 
 /** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010). */

@@ -18,6 +18,7 @@ import { createRelayTriggers } from './relay-triggers.ts';
 import type { Route } from './route.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { applicationRoutes } from './routes/applications.ts';
+import { commitStatusRoutes } from './routes/commit-statuses.ts';
 import { credentialRoutes } from './routes/credentials.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { environmentRoutes } from './routes/environments.ts';
@@ -70,6 +71,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...environmentRoutes(dependencies),
     ...redeployRoutes(dependencies),
     ...repositoryTokenRoutes(dependencies),
+    ...commitStatusRoutes(dependencies),
     ...credentialRoutes(dependencies),
     ...auditRoutes(dependencies),
     ...runRoutes(dependencies, reader),

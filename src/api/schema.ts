@@ -92,6 +92,17 @@ export const ApplicationView = z
   .meta({ id: 'Application' });
 export type ApplicationView = z.infer<typeof ApplicationView>;
 
+export const CommitStatusView = z
+  .object({
+    /** Null: none is told. */
+    repository: z.string().nullable(),
+    apiUrl: z.string().nullable(),
+    /** What the forge answered when it refused the last one. */
+    error: z.string().nullable(),
+  })
+  .meta({ id: 'CommitStatuses' });
+export type CommitStatusView = z.infer<typeof CommitStatusView>;
+
 export const AddedApplication = z
   .object({
     ...ApplicationView.shape,

@@ -65,6 +65,8 @@ export const errorKinds = {
   'secret-missing': kind(422, 'A secret that this needs does not exist'),
   'signature-invalid': kind(401, 'The signature does not fit the body'),
   'spool-unavailable': kind(503, 'The relay cannot keep the delivery', true),
+  'status-refused': kind(422, 'The forge refuses the status of a commit'),
+  'status-unavailable': kind(503, 'The forge does not take the status of a commit', true),
   'store-unavailable': kind(503, 'The database is not available', true),
   'task-failed': kind(422, 'A task of the run failed'),
   'task-unknown': kind(404, 'No such task'),

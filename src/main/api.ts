@@ -1,13 +1,17 @@
 // The doors, and behind them the dispatcher: both see the same rows, and a door that has written one wakes the dispatcher at once.
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { createGitHubStatus } from '../adapters/status/github-status.ts';
 import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { createApi } from '../api/create-api.ts';
 import { refuseEmptySecrets } from '../api/receive.ts';
 import { serveApi } from '../api/serve.ts';
+import { runUrl } from '../api/view.ts';
+import type { Links } from '../api/view.ts';
 import { startSpool } from '../api/spool.ts';
 import { readConfig } from '../config.ts';
-import { parseDigest } from '../core/model/ids.ts';
+import { parseDigest, parseRunId } from '../core/model/ids.ts';
+import { reportStatuses } from '../dispatch/commit-status.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { watchHeads } from '../dispatch/missed-pushes.ts';
 import { ensureAdminToken } from './admin-token.ts';
@@ -36,6 +40,11 @@ const heads = watchHeads({
   wake: () => dispatcher.wake(),
 });
 let apiUrl = endpoint?.apiUrl ?? '';
+const links: Links = {
+  apiUrl: () => apiUrl,
+  temporalUiUrl: endpoint?.temporalUiUrl === '' ? undefined : endpoint?.temporalUiUrl,
+  namespace: config.temporal.namespace,
+};
 const api = createApi({
   store,
   engine,
@@ -43,11 +52,7 @@ const api = createApi({
   blobs,
   logs,
   logger,
-  links: {
-    apiUrl: () => apiUrl,
-    temporalUiUrl: endpoint?.temporalUiUrl === '' ? undefined : endpoint?.temporalUiUrl,
-    namespace: config.temporal.namespace,
-  },
+  links,
   wake: () => dispatcher.wake(),
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
@@ -61,6 +66,15 @@ const server = await serveApi(api.app, config.api.port);
 apiUrl = server.url;
 await api.writeRelayTriggers();
 const spool = await startSpool({ folder: path.join(config.dataDir, 'spool'), receive: api.receive, logger });
+const statuses = reportStatuses({
+  store,
+  sender: createGitHubStatus(),
+  logger,
+  runUrl: ({ run }) => {
+    const { application, number, round } = parseRunId(run);
+    return runUrl(links, application, number, round);
+  },
+});
 const own = recordOf(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready
 logger.info({ apiUrl }, 'the API is ready');
@@ -68,7 +82,7 @@ logger.info({ apiUrl }, 'the API is ready');
 const reason = await untilAskedToEnd();
 logger.info({ reason }, 'the API drains');
 api.close();
-await Promise.all([spool.stop(), heads.stop(), dispatcher.stop(), server.close()]);
+await Promise.all([spool.stop(), heads.stop(), statuses.stop(), dispatcher.stop(), server.close()]);
 await engine.close();
 await store.close();
 logger.info({}, 'the API ended');

@@ -5,6 +5,7 @@ import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } f
 import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
 import type { AuditStore } from './audit-store.ts';
+import type { StatusStore } from './commit-status.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
 import type { DeliveryStore } from './delivery-store.ts';
 import type { GitSource } from './git.ts';
@@ -30,6 +31,7 @@ export interface Store {
   readonly audit: AuditStore;
   readonly logs: LogPositionStore;
   readonly hosts: HostStore;
+  readonly statuses: StatusStore;
   close(): Promise<void>;
 }
 

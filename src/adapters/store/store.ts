@@ -3,6 +3,7 @@ import type { Secret, SecretBox } from '../../ports/secret.ts';
 import type { Store } from '../../ports/store.ts';
 import { SqlApplicationStore } from './applications.ts';
 import { SqlAuditStore } from './audit.ts';
+import { SqlStatusStore } from './commit-statuses.ts';
 import { Database } from './database.ts';
 import { SqlDeliveryStore } from './deliveries.ts';
 import { SqlEnvironmentStore, type PickFrontPort } from './environments.ts';
@@ -66,6 +67,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     audit: new SqlAuditStore(database),
     logs: new SqlLogPositionStore(database),
     hosts: new SqlHostStore(database),
+    statuses: new SqlStatusStore(database),
     close: () => database.close(),
   };
 }

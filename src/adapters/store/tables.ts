@@ -245,6 +245,25 @@ export interface LogChunkTable {
   readonly bytes: Uint8Array;
 }
 
+export interface StatusPlaceTable {
+  readonly application: ApplicationName;
+  readonly apiUrl: string;
+  readonly repository: string;
+  readonly token: string;
+  /** Runs up to this number are not told of. */
+  readonly fromRun: number;
+  readonly error: string | null;
+}
+
+export interface StatusTable {
+  readonly run: RunId;
+  /** Empty: the run's own. */
+  readonly gate: TaskName | '';
+  /** What was told last; empty: nothing yet. */
+  readonly told: string;
+  readonly heldUntilMs: number;
+}
+
 export interface Tables {
   readonly applications: ApplicationTable;
   readonly environments: EnvironmentTable;
@@ -264,4 +283,6 @@ export interface Tables {
   readonly logs: LogTable;
   readonly hosts: HostTable;
   readonly logChunks: LogChunkTable;
+  readonly statusPlaces: StatusPlaceTable;
+  readonly statuses: StatusTable;
 }

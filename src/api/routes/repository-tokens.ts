@@ -9,7 +9,9 @@ import { viewApplication } from '../view.ts';
 import { requireApplication } from './applications.ts';
 
 /** What a header may hold: a line break in it would be a second header. */
-const TokenText = z.string().regex(/^[\x21-\x7e]{1,1000}$/, 'at most 1000 letters, digits and signs, without spaces');
+export const TokenText = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,1000}$/, 'at most 1000 letters, digits and signs, without spaces');
 
 export function repositoryTokenRoutes(dependencies: RouteDependencies): readonly Route[] {
   const { store, links } = dependencies;

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Command } from 'commander';
-import type { AddedApplication, ApplicationView } from '../../api/schema.ts';
+import type { AddedApplication, ApplicationView, CommitStatusView } from '../../api/schema.ts';
 import { addCommand, addGroup, collect, listOption, segment, textOption } from '../command.ts';
 import type { Registry } from '../command.ts';
 import { exitCodes, usage } from '../failure.ts';
@@ -47,6 +47,7 @@ export function applicationCommands(registry: Registry): void {
     .option('--repository <path or URL>', 'take this repository instead of making one')
     .option('--branch <glob>', 'only these branches start runs (repeat it; default: all)', collect);
   readCommands(registry, group);
+  statusCommand(registry, group);
   addCommand(
     registry,
     group,
@@ -66,6 +67,52 @@ export function applicationCommands(registry: Registry): void {
   )
     .option('--file <file>', 'file with the token (default: standard input)')
     .option('--remove', 'take it away');
+}
+
+function statusCommand(registry: Registry, group: Command): void {
+  addCommand(
+    registry,
+    group,
+    {
+      usage: 'status <name>',
+      summary: 'tell GitHub how runs and gates of commits stand; without options: show where, and what it refused',
+      examples: [
+        'loam app status thingy --token-file ./token',
+        'loam app status thingy --token-file ./token --repository acme/thingy --api-url https://github.example/api/v3',
+        'loam app status thingy --remove',
+      ],
+      more: 'The token needs to write commit statuses, and nothing else. No command shows it again.',
+    },
+    async ({ client, context, show }, [name], options) => {
+      const place = `/v1/applications/${segment(name)}/commit-statuses`;
+      const file = textOption(options, 'tokenFile');
+      const [repository, apiUrl] = [textOption(options, 'repository'), textOption(options, 'apiUrl')];
+      if (file === undefined && (repository !== undefined || apiUrl !== undefined))
+        throw usage('A place needs its token', 'Give --token-file FILE too.');
+      const change = file && {
+        token: await readSecret(context, file, maxTokenBytes),
+        ...(repository !== undefined && { repository }),
+        ...(apiUrl !== undefined && { apiUrl }),
+      };
+      const method = options['remove'] === true ? 'DELETE' : change === undefined ? 'GET' : 'PUT';
+      const view = await client.request<CommitStatusView>(method, place, method === 'PUT' ? change : undefined);
+      show(view, () => drawStatuses(view));
+      return exitCodes.ok;
+    },
+  )
+    .option('--token-file <file>', 'file with the token')
+    .option('--repository <owner/name>', 'default: that of the repository, when it is at github.com')
+    .option('--api-url <URL>', 'default: https://api.github.com')
+    .option('--remove', 'tell nothing any more');
+}
+
+function drawStatuses({ repository, apiUrl, error }: CommitStatusView): string {
+  if (repository === null) return 'No commit statuses are told: "loam app status NAME --token-file FILE" begins.\n';
+  return table([
+    ['repository', repository],
+    ['api', apiUrl ?? ''],
+    ['refused', error ?? 'nothing'],
+  ]);
 }
 
 function tokenPath(name: string | undefined): string {

@@ -50,6 +50,7 @@ const violating: readonly Case[] = [
   ['src/adapters/tool/to-temporal.ts', value('../temporal/b.ts'), ['adapter-tool']],
   ['src/adapters/temporal/to-activity.ts', value('@temporalio/activity'), ['adapter-temporal']],
   ['src/adapters/secret/to-store.ts', value('../store/b.ts'), ['adapter-secret']],
+  ['src/adapters/status/to-store.ts', value('../store/b.ts'), ['adapter-status']],
   ['src/adapters/store/to-config.ts', value('../../config.ts'), ['adapter-store', 'config-in-main']],
   ['src/main/to-unlisted.ts', value('../adapters/carrier-pigeon/b.ts'), ['adapter-unlisted']],
   ['activities/to-adapter.ts', value('../src/adapters/store/b.ts'), ['activities']],

@@ -8,6 +8,7 @@ import { addAudit } from './0005-audit.ts';
 import { addRepositoryTokens } from './0006-repository-tokens.ts';
 import { addHosts } from './0007-hosts.ts';
 import { addLogChunks } from './0008-log-chunks.ts';
+import { addCommitStatuses } from './0009-commit-statuses.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -19,6 +20,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0006-repository-tokens': { up: addRepositoryTokens },
   '0007-hosts': { up: addHosts },
   '0008-log-chunks': { up: addLogChunks },
+  '0009-commit-statuses': { up: addCommitStatuses },
 };
 
 /**
