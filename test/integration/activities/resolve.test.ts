@@ -11,6 +11,7 @@ import {
   resolveRun,
   thingy,
 } from '../../support/activity-room.ts';
+import { Secret } from '../../../src/ports/secret.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
 
 const staging = parseEnvironmentName('staging');
@@ -164,6 +165,25 @@ describe('resolve', () => {
 
     expect(tree).toMatchObject({ type: 'failed', code: 'input-too-large' });
     expect(graph).toMatchObject({ type: 'failed', code: 'plan-invalid' });
+  });
+
+  it.each([
+    ['tells a run that may outlive its trust so before it begins', 60_000, 1],
+    ['tells nothing of a trust that ends long after the run', 10 * 365 * 86_400_000, 0],
+  ])('%s', async (_title, leftMs, count) => {
+    const expiresAt = new Date(Date.now() + leftMs).toISOString();
+    const trust = { name: 'demo', provider: 'static', settings: { expiresAt } } as const;
+    await room.store.trusts.put(trust, new Secret('canary-of-the-trust'));
+    const run = await push(room, plan);
+
+    const ready = await resolveRun(room, run);
+
+    const told = ((await room.store.runs.get(run))?.warnings ?? []).filter((one) => one.includes('trust demo ends'));
+    expect(told).toEqual(
+      count === 0 ? [] : [`trust demo ends at ${expiresAt}: a later deploy waits until a person has reconnected it`],
+    );
+    expect(ready.trusts).toEqual([]); // nothing renews it, so nothing keeps it
+    expect(JSON.stringify(ready)).not.toContain('canary');
   });
 
   it('names a trust that is not registered', async () => {

@@ -200,6 +200,30 @@ describe('loam app, env, secret, trust, token', () => {
     expect((await loam('secret remove thingy API_KEY')).code).toBe(4);
   });
 
+  it('registers a trust with a token from a file or standard input, takes the next one, and shows neither (I7)', async () => {
+    const [first, next] = ['canary-token-first', 'canary-token-next'];
+    await writeFile(path.join(test.folder, 'token'), `${first}\n`);
+    const expiresAt = '2130-01-31T10:00:00Z';
+    const put = await loam(`trust put cloud --provider static --expires-at ${expiresAt} --token-file token --json`);
+    const stored = await test.store.trusts.credential('cloud');
+    const reconnected = await loam('trust reconnect cloud', { text: `${next}\n` });
+    const shown = [
+      put,
+      reconnected,
+      await loam('trust list'),
+      await loam('trust list --json'),
+      await loam('audit list'),
+    ];
+
+    expect(put.code).toBe(0);
+    expect(json(put)).toMatchObject({ name: 'cloud', provider: 'static', settings: { expiresAt } });
+    expect([stored?.reveal(), (await test.store.trusts.credential('cloud'))?.reveal()]).toEqual([first, next]);
+    expect(shown.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
+    for (const { out, err } of shown) expect(out + err).not.toContain('canary');
+    expect((await loam('trust put cloud --provider static', { text: '\n' })).code).toBe(2);
+    expect((await loam('trust put cloud --provider static', { text: 'x', role: 'approver' })).code).toBe(5);
+  });
+
   it('registers a trust, and makes and removes tokens', async () => {
     const trust = await loam([
       'trust',
