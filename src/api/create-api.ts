@@ -20,6 +20,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { applicationRoutes } from './routes/applications.ts';
 import { commitStatusRoutes } from './routes/commit-statuses.ts';
 import { credentialRoutes } from './routes/credentials.ts';
+import { deployKeyRoutes } from './routes/deploy-keys.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { environmentRoutes } from './routes/environments.ts';
 import { gateRoutes } from './routes/gates.ts';
@@ -71,6 +72,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...environmentRoutes(dependencies),
     ...redeployRoutes(dependencies),
     ...repositoryTokenRoutes(dependencies),
+    ...deployKeyRoutes(dependencies),
     ...commitStatusRoutes(dependencies),
     ...credentialRoutes(dependencies),
     ...auditRoutes(dependencies),

@@ -87,6 +87,7 @@ export const ApplicationView = z
     branches: z.array(z.string()),
     triggerUrl: z.string(),
     hasToken: z.boolean(),
+    hasDeployKey: z.boolean(),
     createdAt: Instant,
   })
   .meta({ id: 'Application' });

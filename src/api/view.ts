@@ -52,6 +52,7 @@ export function viewApplication(links: Links, application: Application): Applica
     branches: [...application.branches],
     triggerUrl: `${links.apiUrl()}/v1/triggers/${application.trigger}`,
     hasToken: application.hasToken,
+    hasDeployKey: application.hasDeployKey,
     createdAt: instant(application.createdAtMs),
   };
 }

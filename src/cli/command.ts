@@ -26,7 +26,7 @@ export interface CommandSpec {
   readonly more?: string;
 }
 
-type Options = Readonly<Record<string, unknown>>;
+export type Options = Readonly<Record<string, unknown>>;
 
 /** The action gets its arguments as texts, then its options; it returns the exit code. */
 type Action = (tools: Tools, args: readonly (string | undefined)[], options: Options) => Promise<number>;

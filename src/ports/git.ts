@@ -1,6 +1,13 @@
 import type { ApplicationName, Sha } from '../core/model/ids.ts';
 import type { Secret } from './secret.ts';
 
+export interface DeployKey {
+  /** A private key without a passphrase, as ssh-keygen writes it. */
+  readonly key: Secret;
+  /** The keys that the server may show, as a file known_hosts lists them: no other is believed. */
+  readonly knownHosts: string;
+}
+
 export interface Commit {
   readonly sha: Sha;
   /** First line of the message; foreign text. */
@@ -52,4 +59,6 @@ export interface GitSource {
   readonly local: boolean;
   /** Who may read it: only for a remote with https. It goes to git, and nowhere else (I7). */
   readonly token?: Secret | undefined;
+  /** Instead, for a remote with ssh. */
+  readonly deployKey?: DeployKey | undefined;
 }

@@ -8,7 +8,7 @@ import type { AuditStore } from './audit-store.ts';
 import type { StatusStore } from './commit-status.ts';
 import type { SecretStore, TokenStore, TrustStore } from './credential-store.ts';
 import type { DeliveryStore } from './delivery-store.ts';
-import type { GitSource } from './git.ts';
+import type { DeployKey, GitSource } from './git.ts';
 import type { HostStore } from './host-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
@@ -46,12 +46,16 @@ export interface Application {
   readonly trigger: string;
   /** There is a token that its repository is read with. */
   readonly hasToken: boolean;
+  /** There is a key that its repository is read with, by ssh. */
+  readonly hasDeployKey: boolean;
   readonly createdAtMs: number;
 }
 
+export type NewApplication = Omit<Application, 'createdAtMs' | 'hasToken' | 'hasDeployKey'>;
+
 export interface ApplicationStore {
   /** Throws `application-exists`. */
-  add(application: Omit<Application, 'createdAtMs' | 'hasToken'>, triggerSecret: Secret): Promise<Application>;
+  add(application: NewApplication, triggerSecret: Secret): Promise<Application>;
   get(name: ApplicationName): Promise<Application | undefined>;
   list(): Promise<readonly Application[]>;
   update(
@@ -65,6 +69,8 @@ export interface ApplicationStore {
   source(name: ApplicationName): Promise<GitSource>;
   /** Undefined takes it away. */
   setToken(name: ApplicationName, token: Secret | undefined): Promise<Application>;
+  /** Undefined takes it away. */
+  setDeployKey(name: ApplicationName, deployKey: DeployKey | undefined): Promise<Application>;
 }
 
 /** What protects an environment lives here, never in the plan (I4). */

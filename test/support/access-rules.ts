@@ -38,6 +38,7 @@ export const routeRules: Readonly<Record<string, Rule>> = {
   'patch /v1/applications/{application}': ['admin', 'application'],
   'put /v1/applications/{application}/commit-statuses': ['admin', 'application'],
   'delete /v1/applications/{application}/commit-statuses': ['admin', 'application'],
+  'put /v1/applications/{application}/deploy-key': ['admin', 'application'],
   'put /v1/applications/{application}/repository-token': ['admin', 'application'],
   'put /v1/applications/{application}/secrets/{name}': ['admin', 'application'],
   'delete /v1/applications/{application}/secrets/{name}': ['admin', 'application'],

@@ -22,7 +22,8 @@ export async function installPackages(names: readonly string[]): Promise<string 
   await runProgram('apt-get', ['update'], { timeoutMs: 60_000 });
   // In runlevel 1 no package starts its daemon, where that is done by scripts: the tests start what they need, and nothing may be left running.
   const setting = ['RUNLEVEL=1', 'DEBIAN_FRONTEND=noninteractive'];
-  const command = ['apt-get', 'install', '-y', '--no-install-recommends', ...names];
+  // Another file of tests may be installing what it needs.
+  const command = ['apt-get', '-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '--no-install-recommends', ...names];
   const end = await runProgram('env', [...setting, ...command], { timeoutMs: 300_000 });
   return end.exitCode === 0 ? undefined : end.reason.slice(-300);
 }
@@ -31,17 +32,20 @@ const enginePrograms = { dockerd: 'docker.io', iptables: 'iptables', busybox: 'b
 
 /** Throws with the command to run where the engine is not here and may not be installed. */
 export async function requireEnginePrograms(): Promise<void> {
-  const missing = await missingPackages();
-  if (missing.length === 0) {
-    checkRoot();
-    return;
-  }
+  await requirePrograms(enginePrograms, 'of the Docker engine');
+  checkRoot();
+}
+
+/** `programs`: their Debian packages, by name. Throws with the command to run where they are not here and may not be installed. */
+export async function requirePrograms(programs: Readonly<Record<string, string>>, what: string): Promise<void> {
+  const missing = await missingPackages(programs);
+  if (missing.length === 0) return;
   const command = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (!mayInstall())
-    throw new Error(`the tests of the Docker engine need ${missing.join(', ')}; run as root, or its like: ${command}`);
+    throw new Error(`the tests ${what} need ${missing.join(', ')}; run as root, or its like: ${command}`);
   const problem = await installPackages(missing);
   if (problem !== undefined) throw new Error(`"${command}" failed: ${problem}`);
-  const still = await missingPackages();
+  const still = await missingPackages(programs);
   if (still.length > 0) throw new Error(`"${command}" went well, but brought no ${still.join(', ')}`);
 }
 
@@ -50,9 +54,9 @@ function checkRoot(): void {
     throw new Error('the tests start a Docker engine of their own, which only root can: run "sudo npm test"');
 }
 
-async function missingPackages(): Promise<readonly string[]> {
+async function missingPackages(programs: Readonly<Record<string, string>>): Promise<readonly string[]> {
   const found = await Promise.all(
-    Object.entries(enginePrograms).map(async ([program, name]) =>
+    Object.entries(programs).map(async ([program, name]) =>
       (await findOnPath(program, systemPath)) === undefined ? [name] : [],
     ),
   );

@@ -94,7 +94,7 @@ async function runFetch(
       args: [...fetchArguments, ...options, '--', remote.url, ...refspecs],
       gitDir: mirror,
       protocols: remote.protocols,
-      authorization: remote.authorization,
+      credential: remote.credential,
       timeoutMs: limits.timeoutMs,
       signal: AbortSignal.any([signal, guard.signal]),
     });

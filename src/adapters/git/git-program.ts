@@ -1,8 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
-import type { Secret } from '../../ports/secret.ts';
 import { type HostEnvironment, makeAuthorization, makeGitEnvironment, makeSettings } from './git-environment.ts';
+import type { Credential } from './git-source.ts';
+import { removeOldKeys, withKeyFiles } from './ssh-key.ts';
 import { type GitCommand, type GitResult, runGit, streamGit } from './run-git.ts';
 
 const shortMs = 60_000;
@@ -14,7 +15,7 @@ export interface GitCall {
   /** Protocols that this call may use; none for calls that stay in the mirror. */
   readonly protocols?: readonly string[];
   /** What a private repository asks for. */
-  readonly authorization?: Secret | undefined;
+  readonly credential?: Credential | undefined;
   readonly timeoutMs?: number;
   readonly input?: string;
   readonly maxOutputBytes?: number;
@@ -33,7 +34,12 @@ export class GitProgram {
   }
 
   async run(call: GitCall): Promise<GitResult> {
-    return runGit(await this.#command(call));
+    const command = await this.#command(call);
+    const { credential } = call;
+    if (credential?.type !== 'key') return runGit(command);
+    return withKeyFiles(this.#folder, credential, (ssh) =>
+      runGit({ ...command, environment: { ...command.environment, ...ssh } }),
+    );
   }
 
   async *stream(call: GitCall, fail: (result: GitResult) => Error): AsyncGenerator<Uint8Array> {
@@ -42,7 +48,7 @@ export class GitProgram {
 
   async #command(call: GitCall): Promise<GitCommand> {
     await this.prepare();
-    const { args, gitDir, protocols = [], authorization, timeoutMs = shortMs, ...rest } = call;
+    const { args, gitDir, protocols = [], credential, timeoutMs = shortMs, ...rest } = call;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     return {
       ...rest,
@@ -51,7 +57,7 @@ export class GitProgram {
       cwd: this.#folder,
       environment: {
         ...(protocols.includes('file') ? this.#localEnvironment() : this.#environment),
-        ...(authorization !== undefined && makeAuthorization(authorization)),
+        ...(credential?.type === 'header' && makeAuthorization(credential.value)),
       },
     };
   }
@@ -68,6 +74,7 @@ export class GitProgram {
 
   async #makeFolder(): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
+    await removeOldKeys(this.#folder);
     await writeFile(this.#localSettings(), '[safe]\n\tdirectory = *\n');
   }
 
@@ -84,12 +91,15 @@ export class GitProgram {
   }
 }
 
+/** What git says below each failure of ssh. */
+const vague = /^(Please make sure you have the correct access rights|and the repository exists\.)$/;
+
 /** The last lines that git said, for people; a URL in them may name a user. */
 export function explain({ stderr, exitCode }: GitResult): string {
   const lines = stderr
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '');
+    .filter((line) => line !== '' && !vague.test(line));
   const text = lines
     .slice(-3)
     .join(' | ')
@@ -97,5 +107,7 @@ export function explain({ stderr, exitCode }: GitResult): string {
     .slice(0, 400);
   if (/could not read (Username|Password)|Authentication failed|returned error: 403/.test(text))
     return `${text}; give Loam a token that may read it: loam app token APPLICATION`;
+  if (/Permission denied \(|Host key verification failed/.test(text))
+    return `${text}; give Loam a key that may read it, and the server's own: loam app deploy-key APPLICATION`;
   return text === '' ? `git ended with code ${String(exitCode)}` : text;
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { DomainError } from '../../core/errors.ts';
-import type { GitSource } from '../../ports/git.ts';
+import type { DeployKey, GitSource } from '../../ports/git.ts';
 import { Secret } from '../../ports/secret.ts';
 
 const remoteProtocols = ['https', 'http', 'ssh', 'git'];
@@ -9,14 +9,18 @@ const maxLength = 2_000;
 const scpLike = /^[A-Za-z0-9_][\w.-]*@[A-Za-z0-9[][\w.:[\]-]*:[^-:][^:]*$/;
 const filePrefix = 'file://';
 
+/** What a private repository asks for. */
+export type Credential =
+  /** Value of the header `Authorization`. */
+  { readonly type: 'header'; readonly value: Secret } | ({ readonly type: 'key' } & DeployKey);
+
 export interface Remote {
   readonly url: string;
   /** What git may speak for it. */
   readonly protocols: readonly string[];
   /** Folder on this machine, for a source that is one. */
   readonly folder: string | undefined;
-  /** Value of the header `Authorization`. */
-  readonly authorization?: Secret;
+  readonly credential?: Credential;
 }
 
 function refuse(message: string): DomainError {
@@ -29,7 +33,7 @@ function isPlain(text: string): boolean {
 }
 
 /** What git may be given as a remote: a folder of this machine for local applications, else a URL without a secret. Throws `input-invalid`. */
-export function parseRemote({ repositoryUrl: url, local, token }: GitSource): Remote {
+export function parseRemote({ repositoryUrl: url, local, token, deployKey }: GitSource): Remote {
   if (!isPlain(url)) throw refuse(`1 to ${maxLength} characters without control characters`);
   const folder = url.startsWith(filePrefix) ? url.slice(filePrefix.length) : url;
   if (path.isAbsolute(folder)) {
@@ -37,6 +41,7 @@ export function parseRemote({ repositoryUrl: url, local, token }: GitSource): Re
     return { url: folder, protocols: ['file'], folder };
   }
   const remote = scpLike.test(url) ? { url, protocols: ['ssh'], folder: undefined } : parseUrl(url);
+  if (deployKey !== undefined) return withKey(remote, deployKey);
   return token === undefined ? remote : withToken(remote, token);
 }
 
@@ -51,7 +56,12 @@ function withToken(remote: Remote, token: Secret): Remote {
   const user = parsed.username === '' ? 'x-access-token' : decodeURIComponent(parsed.username);
   parsed.username = '';
   const pair = Buffer.from(`${user}:${token.reveal()}`).toString('base64');
-  return { ...remote, url: parsed.href, authorization: new Secret(`Basic ${pair}`) };
+  return { ...remote, url: parsed.href, credential: { type: 'header', value: new Secret(`Basic ${pair}`) } };
+}
+
+function withKey(remote: Remote, deployKey: DeployKey): Remote {
+  if (!remote.protocols.includes('ssh')) throw refuse('a deploy key is only for ssh:// and user@host:path');
+  return { ...remote, credential: { type: 'key', ...deployKey } };
 }
 
 function parseUrl(url: string): Remote {

@@ -156,9 +156,9 @@ class MirrorGit implements Git {
     patterns: readonly string[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, Sha>> {
-    const { url, protocols, authorization } = parseRemote(source);
+    const { url, protocols, credential } = parseRemote(source);
     const args = ['ls-remote', '--quiet', '--', url, ...patterns];
-    const result = await this.#git.run({ args, protocols, authorization, signal, maxOutputBytes: maxListBytes });
+    const result = await this.#git.run({ args, protocols, credential, signal, maxOutputBytes: maxListBytes });
     if (result.exitCode !== 0) throw new DomainError('git-unavailable', explain(result));
     const found = new Map<string, Sha>();
     for (const line of result.stdout.toString('utf8').split('\n')) {

@@ -1,8 +1,8 @@
 import { DomainError } from '../../core/errors.ts';
 import type { ApplicationName } from '../../core/model/ids.ts';
-import type { GitSource } from '../../ports/git.ts';
-import type { Application, ApplicationStore } from '../../ports/store.ts';
-import type { Secret } from '../../ports/secret.ts';
+import type { DeployKey, GitSource } from '../../ports/git.ts';
+import type { Application, ApplicationStore, NewApplication } from '../../ports/store.ts';
+import { Secret } from '../../ports/secret.ts';
 import type { Database } from './database.ts';
 import type { ApplicationTable } from './tables.ts';
 import { checkedText, fromJson, toFlag, toJson } from './values.ts';
@@ -15,6 +15,7 @@ function toApplication(row: ApplicationTable): Application {
     branches: fromJson(row.branches) as readonly string[],
     trigger: row.trigger,
     hasToken: row.token !== null,
+    hasDeployKey: row.deployKey !== null,
     createdAtMs: row.createdAtMs,
   };
 }
@@ -25,6 +26,15 @@ function secretContext(name: ApplicationName): string {
 
 function tokenContext(name: ApplicationName): string {
   return `application/${name}/token`;
+}
+
+function keyContext(name: ApplicationName): string {
+  return `application/${name}/deploy-key`;
+}
+
+function toDeployKey(opened: Secret): DeployKey {
+  const { key, knownHosts } = fromJson(opened.reveal()) as { readonly key: string; readonly knownHosts: string };
+  return { key: new Secret(key), knownHosts };
 }
 
 export function unknownApplication(name: ApplicationName): DomainError {
@@ -41,7 +51,7 @@ export class SqlApplicationStore implements ApplicationStore {
     this.#database = database;
   }
 
-  async add(application: Omit<Application, 'createdAtMs' | 'hasToken'>, triggerSecret: Secret): Promise<Application> {
+  async add(application: NewApplication, triggerSecret: Secret): Promise<Application> {
     // With an empty secret anybody could sign.
     if (triggerSecret.reveal() === '')
       throw new DomainError('input-invalid', 'the secret of a trigger must not be empty');
@@ -53,6 +63,7 @@ export class SqlApplicationStore implements ApplicationStore {
       trigger: checkedText(application.trigger, 'the id of the trigger', 100),
       triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), secretContext(application.name)),
       token: null,
+      deployKey: null,
       lastRun: 0,
       watched: 0,
       createdAtMs: this.#database.now(),
@@ -116,10 +127,25 @@ export class SqlApplicationStore implements ApplicationStore {
   async source(name: ApplicationName): Promise<GitSource> {
     const row = await this.#row(name);
     if (row === undefined) throw unknownApplication(name);
-    const { repositoryUrl, token } = row;
+    const { repositoryUrl, token, deployKey } = row;
     const box = this.#database.secretBox;
-    const opened = token === null ? undefined : box.open(token, tokenContext(name));
-    return { application: name, repositoryUrl, local: row.local === 1, token: opened };
+    return {
+      application: name,
+      repositoryUrl,
+      local: row.local === 1,
+      token: token === null ? undefined : box.open(token, tokenContext(name)),
+      deployKey: deployKey === null ? undefined : toDeployKey(box.open(deployKey, keyContext(name))),
+    };
+  }
+
+  async setDeployKey(name: ApplicationName, given: DeployKey | undefined): Promise<Application> {
+    const text = given && toJson({ key: given.key.reveal(), knownHosts: given.knownHosts });
+    const deployKey = text === undefined ? null : this.#database.secretBox.seal(text, keyContext(name));
+    const row = await this.#database.write((db) =>
+      db.updateTable('applications').set({ deployKey }).where('name', '=', name).returningAll().executeTakeFirst(),
+    );
+    if (row === undefined) throw unknownApplication(name);
+    return toApplication(row);
   }
 
   async setToken(name: ApplicationName, token: Secret | undefined): Promise<Application> {

@@ -21,6 +21,7 @@ export interface ApplicationTable {
   readonly trigger: string;
   readonly triggerSecret: string;
   readonly token: string | null;
+  readonly deployKey: string | null;
   readonly lastRun: number;
   readonly watched: Flag;
   readonly createdAtMs: number;

@@ -6,6 +6,7 @@ import type { Registry } from '../command.ts';
 import { exitCodes, usage } from '../failure.ts';
 import { readSecret } from '../input.ts';
 import { table } from '../text.ts';
+import { deployKeyCommand, readDeployKey, setDeployKey } from './deploy-key.ts';
 
 const maxTokenBytes = 2_000;
 
@@ -22,6 +23,7 @@ export function applicationCommands(registry: Registry): void {
         'loam app add thingy --repository ~/git/thingy.git     # takes one of this machine and installs its hook',
         'loam app add thingy --repository https://git.example/thingy.git --branch main',
         'loam app add thingy --repository https://git.example/thingy.git --token-file ./token',
+        'loam app add thingy --repository git@git.example:thingy.git --deploy-key ./key --known-hosts ./known_hosts',
       ],
       more: 'Adding the same application again installs its hook again.',
     },
@@ -29,6 +31,7 @@ export function applicationCommands(registry: Registry): void {
       const repository = textOption(options, 'repository');
       const tokenFile = textOption(options, 'tokenFile');
       const token = tokenFile === undefined ? undefined : await readSecret(context, tokenFile, maxTokenBytes);
+      const deployKey = await readDeployKey(context, options);
       const branches = listOption(options, 'branch');
       const answer = await client.request<AddedApplication>('POST', '/v1/applications', {
         name,
@@ -40,14 +43,22 @@ export function applicationCommands(registry: Registry): void {
       show(answer, () => drawAdded(answer));
       // After that: the secret of the trigger is shown only once, whatever becomes of the token.
       if (token !== undefined) await client.request('PUT', tokenPath(name), { token });
+      if (deployKey !== undefined) await setDeployKey(client, name, deployKey);
       return exitCodes.ok;
     },
   )
     .option('--token-file <file>', 'a token that a private repository is read with, by https')
+    .option('--deploy-key <file>', 'a private key that a private repository is read with, by ssh')
+    .option('--known-hosts <file>', 'the keys that its server may show (ssh-keyscan writes such a file)')
     .option('--repository <path or URL>', 'take this repository instead of making one')
     .option('--branch <glob>', 'only these branches start runs (repeat it; default: all)', collect);
   readCommands(registry, group);
   statusCommand(registry, group);
+  tokenCommand(registry, group);
+  deployKeyCommand(registry, group);
+}
+
+function tokenCommand(registry: Registry, group: Command): void {
   addCommand(
     registry,
     group,
@@ -175,6 +186,7 @@ function drawApplication(one: ApplicationView): string {
     ['repository', one.repositoryUrl],
     ['branches', one.branches.join(' ') || 'all'],
     ['token', one.hasToken ? 'set' : 'none'],
+    ['deploy key', one.hasDeployKey ? 'set' : 'none'],
     ['trigger', one.triggerUrl],
     ['added', one.createdAt],
   ]);

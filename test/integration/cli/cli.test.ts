@@ -200,6 +200,41 @@ describe('loam app, env, secret, trust, token', () => {
     expect((await loam('secret remove thingy API_KEY')).code).toBe(4);
   });
 
+  it('tells where statuses of commits go, takes a deploy key with its known hosts, and shows neither secret (I7)', async () => {
+    const key = Buffer.from('openssh-key-v1\0\0\0\0\u0004none canary of the key').toString('base64');
+    const files = {
+      token: 'canary-of-the-statuses\n',
+      key: `-----BEGIN OPENSSH PRIVATE KEY-----\n${key}\n-----END OPENSSH PRIVATE KEY-----\n`,
+      hosts: `git.example ssh-ed25519 ${'A'.repeat(68)}\n`,
+    };
+    for (const [name, text] of Object.entries(files)) await writeFile(path.join(test.folder, name), text);
+    const add = 'app add shop --repository git@github.com:acme/shop.git';
+
+    expect((await loam(`${add} --deploy-key key`)).code).toBe(2);
+    const shown = [
+      await loam(`${add} --deploy-key key --known-hosts hosts`),
+      await loam('app show shop'),
+      await loam('app status shop'),
+      await loam('app status shop --token-file token'),
+      await loam('app status shop --remove'),
+      await loam('app deploy-key shop --remove'),
+      await loam('app deploy-key shop --file key --known-hosts hosts'),
+    ];
+
+    expect(shown.map(({ code }) => code)).toEqual(shown.map(() => 0));
+    expect(shown[1]?.out).toMatch(/^deploy key +set$/m);
+    expect(shown[2]?.out).toContain('No commit statuses are told');
+    expect(shown[3]?.out).toMatch(/^repository +acme\/shop$/m);
+    expect(shown[4]?.out).toContain('No commit statuses are told');
+    expect(shown.slice(5).map(({ out }) => out)).toEqual([
+      'shop is read without a key from now on.\n',
+      'shop is read with that key from now on.\n',
+    ]);
+    for (const { out, err } of shown) for (const secret of ['canary', key]) expect(out + err).not.toContain(secret);
+    expect(await loam('app status shop --repository acme/other')).toMatchObject({ code: 2 });
+    expect(await loam('app deploy-key shop')).toMatchObject({ code: 2 });
+  });
+
   it('registers a trust with a token from a file or standard input, takes the next one, and shows neither (I7)', async () => {
     const [first, next] = ['canary-token-first', 'canary-token-next'];
     await writeFile(path.join(test.folder, 'token'), `${first}\n`);

@@ -13,7 +13,7 @@ import {
 } from '../../../src/core/model/ids.ts';
 import { Secret } from '../../../src/ports/secret.ts';
 import type { NewDelivery } from '../../../src/ports/delivery-store.ts';
-import type { Application, Store } from '../../../src/ports/store.ts';
+import type { Application, NewApplication, Store } from '../../../src/ports/store.ts';
 
 /** What a contract suite needs of an adapter. Each call opens an empty store. */
 export interface OpenStore {
@@ -39,8 +39,6 @@ export function makeSha(letter: string): Sha {
 export function makeDigest(text: string): Digest {
   return parseDigest(`sha256:${createHash('sha256').update(text).digest('hex')}`);
 }
-
-type NewApplication = Omit<Application, 'createdAtMs' | 'hasToken'>;
 
 export function makeApplication(change: Partial<NewApplication> = {}): NewApplication {
   return { name: thingy, repositoryUrl: '/tmp/thingy.git', local: true, branches: ['main'], trigger: 'abc', ...change };

@@ -9,6 +9,7 @@ import { addRepositoryTokens } from './0006-repository-tokens.ts';
 import { addHosts } from './0007-hosts.ts';
 import { addLogChunks } from './0008-log-chunks.ts';
 import { addCommitStatuses } from './0009-commit-statuses.ts';
+import { addDeployKeys } from './0010-deploy-keys.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -21,6 +22,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0007-hosts': { up: addHosts },
   '0008-log-chunks': { up: addLogChunks },
   '0009-commit-statuses': { up: addCommitStatuses },
+  '0010-deploy-keys': { up: addDeployKeys },
 };
 
 /**
