@@ -16,6 +16,7 @@ import {
 import { testStoreDeliveries } from './store-deliveries.ts';
 import { testStoreGates } from './store-gates.ts';
 import { testStoreRuns } from './store-runs.ts';
+import { testStoreStatuses } from './store-statuses.ts';
 import { testStoreTasks } from './store-tasks.ts';
 import { testStoreTrusts } from './store-trusts.ts';
 
@@ -36,6 +37,7 @@ export function testStore(name: string, open: () => Promise<OpenStore>): void {
   describe(`${name}: runs`, () => testStoreRuns(withStore));
   describe(`${name}: tasks`, () => testStoreTasks(withStore));
   describe(`${name}: gates and releases`, () => testStoreGates(withStore));
+  describe(`${name}: statuses of commits`, () => testStoreStatuses(withStore));
   describe(`${name}: trusts, secrets, tokens, logs`, () => testStoreTrusts(withStore));
 }
 
