@@ -6,6 +6,7 @@ import path from 'node:path';
 const programs: Readonly<Record<string, string>> = {
   path: path.resolve(import.meta.dirname, '../test/bench/path.ts'),
   engine: path.resolve(import.meta.dirname, '../test/bench/engine.ts'),
+  deliveries: path.resolve(import.meta.dirname, '../test/bench/deliveries.ts'),
   jobs: path.resolve(import.meta.dirname, '../test/bench/jobs.ts'),
   waiting: path.resolve(import.meta.dirname, '../test/bench/waiting.ts'),
 };
