@@ -149,10 +149,15 @@ export default {
       from: { path: own, pathNot: '^(src/main/|src/config\\.ts$|test/|scripts/)' },
       to: { path: '^src/config\\.ts$', dependencyTypesNot: ['type-only'] },
     },
-    room('config', '^src/config(uration-(error|schema))?\\.ts$', ['^src/configuration-(error|schema)\\.ts$'], {
-      packages: ['zod'],
-      node: true,
-    }),
+    room(
+      'config',
+      '^src/config(uration-(error|schema|variables))?\\.ts$',
+      ['^src/configuration-(error|schema|variables)\\.ts$'],
+      {
+        packages: ['zod'],
+        node: true,
+      },
+    ),
     {
       name: 'no-dev',
       severity: 'error',

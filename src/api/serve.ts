@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { isIPv6 } from 'node:net';
 import type { Express } from 'express';
 
 export interface ApiServer {
@@ -11,16 +12,16 @@ export interface ApiServer {
 
 const idleSweepMs = 50;
 
-/** Listens on the loopback only: TLS and other networks are a proxy's work. */
-export async function serveApi(app: Express, port: number): Promise<ApiServer> {
+/** TLS is a proxy's work. */
+export async function serveApi(app: Express, port: number, host: string): Promise<ApiServer> {
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 }, app);
-  server.listen(port, '127.0.0.1');
+  server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();
   const bound = typeof address === 'object' && address !== null ? address.port : port;
   return {
     port: bound,
-    url: `http://127.0.0.1:${bound}`,
+    url: urlOf(host, bound),
     close: async (graceMs = 5_000) => {
       const closed = once(server, 'close');
       server.close();
@@ -37,4 +38,10 @@ export async function serveApi(app: Express, port: number): Promise<ApiServer> {
       clearTimeout(cut);
     },
   };
+}
+
+/** What listens on all addresses is reached by the loopback from here. */
+function urlOf(host: string, port: number): string {
+  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${port}`;
+  return `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }

@@ -15,11 +15,11 @@ import { reportStatuses } from '../dispatch/commit-status.ts';
 import { createDispatcher } from '../dispatch/dispatcher.ts';
 import { watchHeads } from '../dispatch/missed-pushes.ts';
 import { ensureAdminToken } from './admin-token.ts';
-import { untilAskedToEnd } from './lifetime.ts';
+import { isSupervised, untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
 import { recordOf, writeRecord } from './processes.ts';
 import { readEndpoint } from './supervisor/supervisor.ts';
-import { openStores, temporalAddress } from './wiring.ts';
+import { openStores, prepareTemporal, temporalAddress } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -27,17 +27,24 @@ const config = readConfig();
 const logger = createLogger('api', config.logLevel);
 const { store, blobs, logs, git } = await openStores(config, logger);
 await refuseEmptySecrets(store);
-await ensureAdminToken(store, config.dataDir);
-const endpoint = await readEndpoint(config.dataDir);
+await ensureAdminToken(store, config.dataDir, config.api.readAdminToken?.());
+const endpoint = isSupervised() ? await readEndpoint(config.dataDir) : undefined;
 const engine = createRunEngine({ address: temporalAddress(config), namespace: config.temporal.namespace });
-const dispatcher = createDispatcher({ store, engine, logger });
+const ending = new AbortController();
+/** A namespace that lacks something would refuse runs for ever. The doors are open meanwhile (I1). */
+const ready = isSupervised() ? Promise.resolve() : prepareTemporal(config, logger, ending.signal);
+const dispatching = ready.then(
+  () => createDispatcher({ store, engine, logger }),
+  () => undefined, // asked to end meanwhile
+);
+const wake = (): void => void dispatching.then((dispatcher) => dispatcher?.wake());
 const heads = watchHeads({
   store,
   git,
   logger,
   everyMs: config.heads.everyMs,
   digest: (text) => parseDigest(`sha256:${createHash('sha256').update(text).digest('hex')}`),
-  wake: () => dispatcher.wake(),
+  wake,
 });
 let apiUrl = endpoint?.apiUrl ?? '';
 const links: Links = {
@@ -53,7 +60,7 @@ const api = createApi({
   logs,
   logger,
   links,
-  wake: () => dispatcher.wake(),
+  wake,
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
   hosts: config.api.hosts,
@@ -62,8 +69,8 @@ const api = createApi({
   version: '0.1.0',
   jobCapacity: config.jobs.capacity,
 });
-const server = await serveApi(api.app, config.api.port);
-apiUrl = server.url;
+const server = await serveApi(api.app, config.api.port, config.bindAddress);
+apiUrl = isSupervised() ? server.url : (config.client.url ?? server.url);
 await api.writeRelayTriggers();
 const spool = await startSpool({ folder: path.join(config.dataDir, 'spool'), receive: api.receive, logger });
 const statuses = reportStatuses({
@@ -77,12 +84,14 @@ const statuses = reportStatuses({
 });
 const own = recordOf(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready
-logger.info({ apiUrl }, 'the API is ready');
+logger.info({ apiUrl, door: server.url }, 'the API is ready');
 
 const reason = await untilAskedToEnd();
 logger.info({ reason }, 'the API drains');
 api.close();
-await Promise.all([spool.stop(), heads.stop(), statuses.stop(), dispatcher.stop(), server.close()]);
+ending.abort();
+const stopDispatching = async (): Promise<void> => (await dispatching)?.stop();
+await Promise.all([spool.stop(), heads.stop(), statuses.stop(), stopDispatching(), server.close()]);
 await engine.close();
 await store.close();
 logger.info({}, 'the API ended');

@@ -27,7 +27,7 @@ const app = createRelay({
   perSecond: config.relay.perSecond,
   wake: () => forwarder.wake(),
 });
-const server = await serveApi(app, config.relay.port);
+const server = await serveApi(app, config.relay.port, config.bindAddress);
 const own = recordOf(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'relay', own); // says to the supervisor that it is ready
 logger.info({ relayUrl: server.url, apiUrl: url }, 'the relay is ready');

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ActivityDependencies } from '../../activities/dependencies.ts';
 import { createFolderBlobStore } from '../adapters/blob/folder/folder-blob-store.ts';
 import { openEngine } from '../adapters/engine/engine.ts';
@@ -19,8 +20,10 @@ import { createStore } from '../adapters/store/store.ts';
 import { createDockerTarget } from '../adapters/target/docker/docker-target.ts';
 import { createProcessTarget } from '../adapters/target/process/process-target.ts';
 import { createRunEngine } from '../adapters/temporal/engine.ts';
+import { prepareNamespace } from '../adapters/temporal/namespace.ts';
 import { freePort, isListening } from '../adapters/temporal/port.ts';
-import { findOnPath } from '../adapters/tool/find-tool.ts';
+import { findOnPath, findTool } from '../adapters/tool/find-tool.ts';
+import { bubblewrap } from '../adapters/tool/pins.ts';
 import { createExecTrustProvider } from '../adapters/trust/exec/exec-trust-provider.ts';
 import { createStaticTrustProvider } from '../adapters/trust/static/static-trust-provider.ts';
 import { childEnvironment } from '../config.ts';
@@ -43,6 +46,10 @@ export interface Stores {
   readonly secretBox: SecretBox;
 }
 
+/** So often it is said that Temporal does not answer. */
+const temporalPatienceMs = 30_000;
+const temporalPauseMs = 1_000;
+
 /** Database, blobs, logs and mirrors of the data folder: what api and worker share. */
 export async function openStores(config: Config, logger: Logger): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
@@ -55,7 +62,7 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
     logger,
     hostLeaseMs: config.hostLeaseMs,
   });
-  const blobs = createFolderBlobStore({ folder: path.join(config.dataDir, 'blobs') });
+  const blobs = createFolderBlobStore({ folder: config.blobsDir });
   const logs =
     readUrl === undefined
       ? createFolderLogStore({ folder: path.join(config.dataDir, 'logs'), positions: store.logs, blobs })
@@ -176,6 +183,33 @@ function certificateFiles(): Readonly<Record<string, string>> {
 
 export function temporalAddress(config: Config): string {
   return config.temporal.address ?? `127.0.0.1:${config.temporal.port}`;
+}
+
+/** Without a supervisor: whichever process comes first makes the namespace ready, as soon as a server answers. */
+export async function prepareTemporal(config: Config, logger: Logger, signal: AbortSignal): Promise<void> {
+  const [address, { namespace }] = [temporalAddress(config), config.temporal];
+  for (;;) {
+    try {
+      await prepareNamespace(address, namespace, { deadlineMs: temporalPatienceMs, signal });
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.warn({ address, namespace, error: String(error) }, 'Temporal is not ready; trying again');
+      await delay(temporalPauseMs, undefined, { signal });
+    }
+  }
+}
+
+/** Without a supervisor, who has found it otherwise: what makes the sandboxes of jobs. */
+export async function withBubblewrap(config: Config, logger: Logger): Promise<Config> {
+  const { searchPath, cacheDir, jobs } = config;
+  try {
+    const { path: bwrap } = await findTool(bubblewrap, { given: jobs.bwrap, searchPath, cacheDir });
+    return { ...config, jobs: { ...jobs, bwrap } };
+  } catch (error) {
+    logger.warn({ error: String(error) }, 'no bubblewrap: jobs of local applications run without isolation');
+    return config;
+  }
 }
 
 export interface WorkerDependencies {

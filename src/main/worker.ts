@@ -6,10 +6,10 @@ import { createActivities } from '../../activities/index.ts';
 import { beat, sweep } from '../../activities/sweep.ts';
 import { bundleWorkflows } from '../adapters/temporal/bundle.ts';
 import { readConfig } from '../config.ts';
-import { untilAskedToEnd } from './lifetime.ts';
+import { isSupervised, untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
 import { recordOf, writeRecord } from './processes.ts';
-import { openWorker, temporalAddress } from './wiring.ts';
+import { openWorker, prepareTemporal, temporalAddress, withBubblewrap } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const sweepEveryMs = 3_600_000;
@@ -17,11 +17,13 @@ const beatsOfLease = 6;
 /** Each keeper holds a slot for the life of its run. */
 const keepers = 1_000;
 
-const config = readConfig();
-const logger = createLogger('worker', config.logLevel);
+const given = readConfig();
+const logger = createLogger('worker', given.logLevel);
+const config = isSupervised() ? given : await withBubblewrap(given, logger);
 Runtime.install({ logger: new DefaultLogger('WARN') });
 
 const address = temporalAddress(config);
+if (!isSupervised()) await prepareTemporal(config, logger, new AbortController().signal);
 const [connection, bundle, dependencies] = await Promise.all([
   NativeConnection.connect({ address, grpcCompression: { codec: 'none' } }),
   bundleWorkflows({ root, cacheDir: config.cacheDir }),

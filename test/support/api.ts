@@ -94,7 +94,7 @@ export async function startTestApi(realGit?: Git, limits: Limits = unlimited): P
     version: '0.0.0',
     jobCapacity: 2,
   });
-  const server = await serveApi(api.app, 0);
+  const server = await serveApi(api.app, 0, '127.0.0.1');
   url = server.url;
   const check = checkerOf((await (await fetch(`${url}/v1/openapi.json`)).json()) as Record<string, unknown>);
   const tokens = new Map<string, string>();

@@ -227,7 +227,7 @@ export interface WorkingCopy {
 }
 
 export async function createWorkingCopy(
-  loam: Loam,
+  loam: Pick<Loam, 'folder'>,
   repositoryUrl: string,
   files: 'thingy' | Readonly<Record<string, string>>,
 ): Promise<WorkingCopy> {

@@ -38,7 +38,10 @@ export type Run = z.infer<typeof Run>;
 
 const endings = ['succeeded', 'failed', 'cancelled', 'skipped'];
 
-export async function readRun(loam: Loam, id: string): Promise<Run> {
+/** Who answers: a whole Loam, or one host of several. */
+export type ApiCaller = Pick<Loam, 'api'>;
+
+export async function readRun(loam: ApiCaller, id: string): Promise<Run> {
   const [application, number, round] = id.split('/');
   const { status, body } = await loam.api(
     'GET',
@@ -54,7 +57,7 @@ export function statuses({ tasks }: Run): Readonly<Record<string, string>> {
 
 /** Waits for a state of a run; the error shows the run as it stood. */
 export async function waitForRun(
-  loam: Loam,
+  loam: ApiCaller,
   id: string,
   what: string,
   condition: (run: Run) => boolean,
@@ -86,7 +89,7 @@ export async function waitForRun(
   return last;
 }
 
-export async function waitForEnd(loam: Loam, id: string, timeoutMs = 240_000): Promise<Run> {
+export async function waitForEnd(loam: ApiCaller, id: string, timeoutMs = 240_000): Promise<Run> {
   return waitForRun(loam, id, 'the run has ended', ({ status }) => endings.includes(status), timeoutMs);
 }
 

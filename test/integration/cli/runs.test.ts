@@ -174,7 +174,7 @@ describe('loam runs, show, logs, approve, reject, cancel, retry, trigger', () =>
       const end = { outcome: { status: 'succeeded' as const }, outputs: {}, log: undefined };
       await test.store.tasks.finish(key, begun.owner, end);
     }
-    const again = await serveApi(test.api.app, test.server.port);
+    const again = await serveApi(test.api.app, test.server.port, '127.0.0.1');
 
     expect(await following).toMatchObject({ code: 0, out: 'one\ntwo\n' });
     await again.close(0);

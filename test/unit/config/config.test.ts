@@ -34,7 +34,9 @@ describe('readConfig', () => {
       keyFile: path.join(folder, '.loam/key'),
       searchPath: '/bin',
       logLevel: 'info',
-      api: { port: 7700, hosts: [] },
+      blobsDir: path.join(folder, '.loam/blobs'),
+      bindAddress: '127.0.0.1',
+      api: { port: 7700, hosts: [], readAdminToken: undefined },
       front: { firstPort: 7800 },
       temporal: { address: undefined, namespace: 'loam', program: undefined, port: 7233, uiPort: 8233 },
       database: { readUrl: undefined },
@@ -48,6 +50,8 @@ describe('readConfig', () => {
     const config = readConfig(
       {
         LOAM_DATA_DIR: '/data',
+        LOAM_BLOBS_DIR: '/blobs',
+        LOAM_BIND_ADDRESS: '::',
         LOAM_TEMPORAL_ADDRESS: '127.0.0.1:7000',
         LOAM_API_PORT: '0',
         LOAM_HOSTS: 'Loam.example,api',
@@ -62,6 +66,8 @@ describe('readConfig', () => {
     expect(config).toMatchObject({
       dataDir: '/data',
       keyFile: '/data/key',
+      blobsDir: '/blobs',
+      bindAddress: '::',
       cacheDir: '/cache/loam',
       temporal: { address: '127.0.0.1:7000' },
       api: { port: 0, hosts: ['loam.example', 'api'] },
@@ -73,6 +79,8 @@ describe('readConfig', () => {
   it('reports every problem at once, without the values', () => {
     const environment = {
       LOAM_API_PORT: '70000',
+      LOAM_BIND_ADDRESS: 'secret-host',
+      LOAM_ADMIN_TOKEN: 'secret-but-short',
       LOAM_HOSTS: 'loam.example:443,api',
       LOAM_TEMPORAL_ADDRESS: 'secret-host',
       LOAM_JOBS_CAPACITY: '0',
@@ -98,9 +106,12 @@ describe('readConfig', () => {
   it('takes a secret from a file, shows it nowhere, and refuses both ways at once', () => {
     writeFileSync(path.join(folder, 'token'), 'abc\n');
 
-    const config = readConfig({ LOAM_TOKEN_FILE: 'token' }, folder);
+    writeFileSync(path.join(folder, 'admin'), 'abcdefghijklmnopqrstuvwxyz\n');
+
+    const config = readConfig({ LOAM_TOKEN_FILE: 'token', LOAM_ADMIN_TOKEN_FILE: 'admin' }, folder);
 
     expect(config.client.readToken?.()).toBe('abc');
+    expect(config.api.readAdminToken?.()).toBe('abcdefghijklmnopqrstuvwxyz');
     expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('abc');
     expect(problemsOf({ LOAM_TOKEN_FILE: 'token', LOAM_TOKEN: 'x' })).toEqual(['LOAM_TOKEN_FILE']);
     expect(problemsOf({ LOAM_TOKEN_FILE: 'missing' })).toEqual(['LOAM_TOKEN_FILE']);
