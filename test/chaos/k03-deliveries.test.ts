@@ -1,17 +1,15 @@
 // I1: one run per push, however often it is told and whoever is down meanwhile.
-import { createHmac, randomUUID } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { z } from 'zod';
+import { deliver, deliverToRelay, generic, github, waitForDelivery } from '../support/deliveries.ts';
+import type { Delivery } from '../support/deliveries.ts';
 import { createLoam, createWorkingCopy, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
-import { addApplication, addSilentApplication, waitForEnd } from '../support/runs.ts';
+import { addApplication, addSilentApplication, runsOf, waitForEnd } from '../support/runs.ts';
 import { findVictim, kill, suspend, waitForAnother } from '../support/victims.ts';
 
-const Hook = z.object({ url: z.string(), trigger: z.string(), secret: z.string() });
-const Answer = z.object({ result: z.string(), run: z.string().nullable() });
-const RelayAnswer = z.object({ delivery: z.string() });
 const files = { 'loam.yaml': 'version: 1\nworkflow:\n  only: {type: repo_job, network: none, cmd: "true"}\n' };
 
 let loam: Loam;
@@ -25,64 +23,8 @@ afterAll(async () => {
   await loam.destroy();
 });
 
-interface Delivery {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-const zeros = '0'.repeat(40);
-
-function generic(after: string, before = zeros): Delivery {
-  const push = { repository: 'silent', ref: 'refs/heads/main', before, after, pushed_at: new Date().toISOString() };
-  return {
-    headers: { 'x-loam-delivery': randomUUID() },
-    body: JSON.stringify({ ...push, message: 'Hi', author: 'A' }),
-  };
-}
-
-function github(after: string, before: string): Delivery {
-  const body = {
-    ref: 'refs/heads/main',
-    before,
-    after,
-    head_commit: { message: 'Hi', author: { name: 'A' } },
-    repository: { full_name: 'a/silent', pushed_at: Math.floor(Date.now() / 1000) },
-  };
-  const headers = { 'x-github-event': 'push', 'x-github-delivery': randomUUID() };
-  return { headers, body: JSON.stringify(body) };
-}
-
-async function post(door: string, application: string, { headers, body }: Delivery): Promise<unknown> {
-  const text = await readFile(path.join(loam.dataFolder, 'hooks', `${application}.json`), 'utf8');
-  const { trigger, secret } = Hook.parse(JSON.parse(text));
-  const response = await fetch(`${door}/v1/triggers/${trigger}`, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      'x-hub-signature-256': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`,
-      ...headers,
-    },
-    body,
-  });
-  const answer = await response.text();
-  if (!response.ok) throw new Error(`the delivery was answered ${String(response.status)}: ${answer}`);
-  return JSON.parse(answer) as unknown;
-}
-
-async function deliver(application: string, delivery: Delivery): Promise<z.infer<typeof Answer>> {
-  return Answer.parse(await post(loam.endpoint().apiUrl, application, delivery));
-}
-
-async function deliverToRelay(application: string, delivery: Delivery): Promise<string> {
-  return RelayAnswer.parse(await post(loam.endpoint().relayUrl, application, delivery)).delivery;
-}
-
-async function runsOf(application: string): Promise<readonly string[]> {
-  const { body } = await loam.api('GET', `/v1/runs?application=${application}`);
-  return z
-    .object({ runs: z.array(z.object({ id: z.string() })) })
-    .parse(body)
-    .runs.map(({ id }) => id);
+async function idsOf(application: string): Promise<readonly string[]> {
+  return (await runsOf(loam, application)).map(({ id }) => id);
 }
 
 it('K3: makes one run of ten deliveries at the same moment and of five in a row, in both forms, also under another id', async () => {
@@ -95,10 +37,10 @@ it('K3: makes one run of ten deliveries at the same moment and of five in a row,
   ];
 
   for (const { id, delivery } of forms) {
-    const atOnce = await Promise.all(Array.from({ length: 10 }, () => deliver('silent', delivery)));
+    const atOnce = await Promise.all(Array.from({ length: 10 }, () => deliver(loam, 'silent', delivery)));
     const inARow = [];
-    for (let count = 0; count < 5; count += 1) inARow.push(await deliver('silent', delivery));
-    const underAnotherId = await deliver('silent', {
+    for (let count = 0; count < 5; count += 1) inARow.push(await deliver(loam, 'silent', delivery));
+    const underAnotherId = await deliver(loam, 'silent', {
       ...delivery,
       headers: { ...delivery.headers, ...anotherId(delivery) },
     });
@@ -108,7 +50,7 @@ it('K3: makes one run of ten deliveries at the same moment and of five in a row,
     expect(new Set([...atOnce, ...inARow, underAnotherId].map((answer) => answer.run))).toEqual(new Set([id]));
     expect((await waitForEnd(loam, id)).status).toBe('succeeded');
   }
-  expect([...(await runsOf('silent'))].sort()).toEqual(['silent/1', 'silent/2']);
+  expect([...(await idsOf('silent'))].sort()).toEqual(['silent/1', 'silent/2']);
 });
 
 function anotherId({ headers }: Delivery): Readonly<Record<string, string>> {
@@ -121,14 +63,14 @@ it('K5: starts a run whose delivery was answered just before the API was killed'
   const delivery = generic(sha);
   const pid = findVictim(loam, 'api', '') ?? 0;
 
-  const answer = await deliver('answered', delivery);
+  const answer = await deliver(loam, 'answered', delivery);
   process.kill(pid, 'SIGKILL');
   await waitForAnother(loam, 'api', '', pid);
 
   expect(answer).toMatchObject({ result: 'accepted', run: 'answered/1' });
   expect((await waitForEnd(loam, 'answered/1')).status).toBe('succeeded');
-  expect(await deliver('answered', delivery)).toMatchObject({ result: 'duplicate', run: 'answered/1' });
-  expect(await runsOf('answered')).toEqual(['answered/1']);
+  expect(await deliver(loam, 'answered', delivery)).toMatchObject({ result: 'duplicate', run: 'answered/1' });
+  expect(await idsOf('answered')).toEqual(['answered/1']);
 });
 
 it('K4: takes a delivery while Temporal is down, and starts its run when it is back', async () => {
@@ -137,7 +79,7 @@ it('K4: takes a delivery while Temporal is down, and starts its run when it is b
   const resume = suspend(loam, 'up');
   const killed = await kill(loam, 'temporal', '');
 
-  const answer = await deliver('patient', generic(sha));
+  const answer = await deliver(loam, 'patient', generic(sha));
   resume();
   await waitForAnother(loam, 'temporal', '', killed);
 
@@ -162,7 +104,7 @@ it('K1: keeps a push in the spool while the API is down, says so, and starts its
   expect(kept).toHaveLength(1);
   expect(await waitForEnd(loam, 'spooled/1')).toMatchObject({ status: 'succeeded', commit: pushed.sha });
   await waitFor('the spool is empty', async () => (await spooled()).length === 0);
-  expect(await runsOf('spooled')).toEqual(['spooled/1']);
+  expect(await idsOf('spooled')).toEqual(['spooled/1']);
 });
 
 it('K3: makes one run of what the relay was sent ten times at once, and tells of each delivery what became of it', async () => {
@@ -170,12 +112,12 @@ it('K3: makes one run of what the relay was sent ten times at once, and tells of
   const { sha } = await copy.push('One');
   const delivery = generic(sha);
 
-  const taken = await Promise.all(Array.from({ length: 10 }, () => deliverToRelay('relayed', delivery)));
+  const taken = await Promise.all(Array.from({ length: 10 }, () => deliverToRelay(loam, 'relayed', delivery)));
 
-  for (const id of taken) await waitForDelivery(id, 'relayed/1');
+  for (const id of taken) await waitForDelivery(loam, id, 'relayed/1');
   expect(new Set(taken).size).toBe(10);
   expect((await waitForEnd(loam, 'relayed/1')).status).toBe('succeeded');
-  expect(await runsOf('relayed')).toEqual(['relayed/1']);
+  expect(await idsOf('relayed')).toEqual(['relayed/1']);
 });
 
 it('K1: loses nothing that the relay took while the API was down, also when the relay is killed then', async () => {
@@ -186,8 +128,8 @@ it('K1: loses nothing that the relay took while the API was down, also when the 
   const killed = await kill(loam, 'api', '');
 
   const taken = [
-    await deliverToRelay('kept', generic(first.sha)),
-    await deliverToRelay('kept', generic(second.sha, first.sha)),
+    await deliverToRelay(loam, 'kept', generic(first.sha)),
+    await deliverToRelay(loam, 'kept', generic(second.sha, first.sha)),
   ];
   const relay = await kill(loam, 'relay', '');
   resume();
@@ -196,17 +138,9 @@ it('K1: loses nothing that the relay took while the API was down, also when the 
 
   expect(await waitForEnd(loam, 'kept/1')).toMatchObject({ status: 'succeeded', commit: first.sha });
   expect(await waitForEnd(loam, 'kept/2')).toMatchObject({ status: 'succeeded', commit: second.sha });
-  for (const [index, id] of taken.entries()) await waitForDelivery(id, `kept/${String(index + 1)}`);
-  expect([...(await runsOf('kept'))].sort()).toEqual(['kept/1', 'kept/2']);
+  for (const [index, id] of taken.entries()) await waitForDelivery(loam, id, `kept/${String(index + 1)}`);
+  expect([...(await idsOf('kept'))].sort()).toEqual(['kept/1', 'kept/2']);
 });
-
-/** Under the id that the relay has answered. */
-async function waitForDelivery(id: string, run: string): Promise<void> {
-  await waitFor(`delivery ${id} has its run`, async () => {
-    const { status, body } = await loam.api('GET', `/v1/deliveries/${id}`);
-    return status === 200 && Answer.parse(body).run === run;
-  });
-}
 
 it('leaves no process behind when it is ended', async () => {
   await loam.destroy();

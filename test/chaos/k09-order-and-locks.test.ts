@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createDice, isLong, tell } from '../support/faults.ts';
 import { createLedger, servedFiles } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
-import { createLoam, processesOf } from '../support/loam.ts';
+import { createLoam, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
 import {
   addSilentApplication,
@@ -12,12 +12,14 @@ import {
   peekLog,
   readRun,
   releasesOf,
+  statuses,
   trigger,
   urlOf,
   waitForEnd,
   waitForRun,
 } from '../support/runs.ts';
-import { kill, killAll, waitForAnother } from '../support/victims.ts';
+import { createTokenProgram } from '../support/token-program.ts';
+import { kill, killAll, suspend, waitForAnother } from '../support/victims.ts';
 
 let ledger: Ledger;
 let loam: Loam;
@@ -153,6 +155,33 @@ it('K9b: when the workflow of a lock is terminated under its holder, the next de
     [1, 'failed'],
   ]);
   expect((await curl(await urlOf(loam, 'stale', 'place'))).text).toBe('stale 2');
+});
+
+it('K7: a deploy that waits for longer than its token lives, with nobody there to renew it, gets a fresh one', async () => {
+  const provider = await createTokenProgram(loam, 'lapsing', 4_000);
+  const environment = { place: { trust: provider.trust } };
+  const copy = await addSilentApplication(loam, 'lapsing', servedFiles(ledger, 'lapsing'), environment);
+  await copy.push('Queue');
+  const first = await trigger(loam, 'lapsing');
+  await ledger.waitForNote('lapsing 1 starts');
+  const second = await trigger(loam, 'lapsing');
+  await waitForRun(loam, second, 'it waits for the lock', (run) => statuses(run)['deploy'] === 'waiting');
+
+  const resume = suspend(loam, 'up');
+  const killed = await kill(loam, 'worker', '');
+  await waitFor('all tokens have expired', () => provider.draws().every(({ expiresAtMs }) => expiresAtMs < Date.now()));
+  const [before, expiredAtMs] = [provider.draws().length, Date.now()];
+  resume();
+  await waitForAnother(loam, 'worker', '', killed);
+  for (const release of [1, 2]) ledger.open(`lapsing ${String(release)}`);
+  const ended = [await waitForEnd(loam, first), await waitForEnd(loam, second)];
+
+  expect(ended.map(({ status }) => status)).toEqual(['succeeded', 'succeeded']);
+  expect(before).toBeGreaterThan(0);
+  const [note, ...others] = ledger.notes().filter((one) => one.startsWith('lapsing 2 holds '));
+  const held = provider.draws().find(({ hash }) => note === `lapsing 2 holds ${hash}`);
+  expect(held?.expiresAtMs).toBeGreaterThan(expiredAtMs);
+  expect(others).toEqual([]);
 });
 
 it('leaves no process behind when it is ended', async () => {

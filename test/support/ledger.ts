@@ -118,9 +118,18 @@ export function withoutHead(log: string): string {
   return log.replace(/^(?:loam: .*\n)*/, '');
 }
 
-/** An application that tells the ledger of its start, and is healthy once the door `<name> <release>` is open. */
+/**
+ * An application that tells the ledger of its start, and is healthy once the door `<name> <label>` is open. The label is what the file of that name in the
+ * commit holds, else the number of the release. Which token of its environment's trust it was given it tells without saying it.
+ */
 function reportingServer(ledger: Ledger, name: string): string {
-  return `${ledgerClient({ host: '127.0.0.1', port: ledger.port })}const name = ${JSON.stringify(name)} + ' ' + process.env.LOAM_RELEASE;
+  return `${ledgerClient({ host: '127.0.0.1', port: ledger.port })}import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+const label = existsSync('label') ? readFileSync('label', 'utf8') : process.env.LOAM_RELEASE;
+const name = ${JSON.stringify(name)} + ' ' + label;
+const tokenFile = process.env.LOAM_TRUST_TOKEN_FILE;
+if (tokenFile !== undefined)
+  await note(name + ' holds ' + createHash('sha256').update(readFileSync(tokenFile, 'utf8')).digest('hex'));
 await note(name + ' starts');
 const server = http.createServer(async (request, response) => {
   response.writeHead((await isOpen(name)) ? 200 : 503).end(name);

@@ -59,6 +59,7 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     LOAM_TEMPORAL_PORT: '0',
     LOAM_TEMPORAL_UI_PORT: '0',
     LOAM_FRONT_PORT_FIRST: '0',
+    LOAM_API_PER_SECOND: '9999', // tests look often
     LOAM_EXECUTOR: 'process', // whatever engine the machine may have
     // What a test pushes is brought by what the test is about.
     LOAM_HEADS_SECONDS: '9999',

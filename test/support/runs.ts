@@ -129,7 +129,7 @@ export async function addSilentApplication(
   environments?: Parameters<typeof addApplication>[2],
 ): Promise<WorkingCopy> {
   const repositoryUrl = await addApplication(loam, name, environments);
-  await run('git', ['config', 'core.hooksPath', '/dev/null'], { cwd: repositoryUrl });
+  await silence(repositoryUrl);
   return createWorkingCopy(loam, repositoryUrl, files);
 }
 
@@ -140,6 +140,16 @@ const Releases = z.object({
 /** Newest first. */
 export async function releasesOf(loam: Loam, application: string): Promise<z.infer<typeof Releases>['releases']> {
   return Releases.parse((await loam.api('GET', `/v1/applications/${application}/releases`)).body).releases;
+}
+
+export async function runsOf(loam: Loam, application: string): Promise<readonly { id: string; commit: string }[]> {
+  const { body } = await loam.api('GET', `/v1/runs?application=${application}&limit=200`);
+  return z.object({ runs: z.array(z.object({ id: z.string(), commit: z.string() })) }).parse(body).runs;
+}
+
+/** Its repository tells nobody of a push any more. */
+export async function silence(repositoryUrl: string): Promise<void> {
+  await run('git', ['config', 'core.hooksPath', '/dev/null'], { cwd: repositoryUrl });
 }
 
 /** Adds an application with a repository of its own and registers its environments. Returns the repository's path. */
