@@ -1,8 +1,8 @@
-// npm run test:faults: the fault table (test/chaos). `--long` runs all of it and writes docs/faults.md.
+// npm run test:faults: the fault table (test/chaos). Prints what was killed and when, and in the end the table that docs/faults.md holds.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -10,8 +10,9 @@ import { z } from 'zod';
 const root = path.resolve(import.meta.dirname, '..');
 const help = `npm run test:faults                 kills what it can while runs are under way, and counts what became of them; part of "npm test"
 npm run test:faults -- --seed N     makes the same choices as the run that printed this seed
-npm run test:faults -- --long       the whole table; writes docs/faults.md
+npm run test:faults -- --long       more and longer of it
 npm run test:faults -- NAME...      only the files of test/chaos whose name holds NAME
+npm run test:faults -- --write      puts the table that it prints into docs/faults.md
 `;
 
 const Report = z.object({
@@ -24,11 +25,13 @@ const Report = z.object({
   ),
 });
 const Told = z.object({ test: z.string(), what: z.string() });
+const marker = '<!-- npm run test:faults -- --write -->';
 
 const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string' },
     long: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
   allowPositionals: true,
@@ -54,34 +57,52 @@ async function runFaults(seed: string): Promise<number> {
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
     const [code] = (await once(child, 'exit')) as [number | null];
-    if (values.long) await writePage(seed, await readFile(report, 'utf8'), await readFile(told, 'utf8'));
+    const table = makeTable(seed, await readFile(report, 'utf8'), await readFile(told, 'utf8'));
+    process.stdout.write(`\n${table}`);
+    if (values.write) await writePage(table);
     return code ?? 1;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function writePage(seed: string, report: string, told: string): Promise<void> {
-  const faults = told
+/** Only what ran: a row for each test, with the machine and the command. */
+function makeTable(seed: string, report: string, told: string): string {
+  const lines = told
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => Told.parse(JSON.parse(line)));
   const tests = Report.parse(JSON.parse(report)).testResults.flatMap(({ assertionResults }) => assertionResults);
   const rows = tests
     .map(({ fullName, title, status, duration }) => {
-      const count = faults.filter(({ test, what }) => test.endsWith(title) && !what.startsWith('seed')).length;
-      return `| ${fullName.replaceAll('|', '\\|')} | ${status} | ${String(count)} | ${((duration ?? 0) / 1000).toFixed(1)} |`;
+      const faults = lines.filter(({ test, what }) => test.endsWith(title) && !what.startsWith('seed')).length;
+      const cells = [fullName, status, String(faults), ((duration ?? 0) / 1000).toFixed(1)];
+      return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     })
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
-  const page = `# Faults
-
-Written by \`npm run test:faults -- --long --seed ${seed}\` on ${new Date().toISOString().slice(0, 10)}, ${String(availableParallelism())} cores, Node ${process.versions.node}, ${process.platform} ${process.arch}.
-Each row is a test of \`test/chaos\`. Side effects are counted by a ledger outside Loam; its notes, and what was killed and when, are in the test's output.
+  return `\`npm run test:faults -- ${[...(values.long ? ['--long'] : []), '--seed', seed, ...positionals].join(' ')}\` on ${describeMachine()}.
 
 | What must hold | Result | Faults | Seconds |
 | --- | --- | ---: | ---: |
 ${rows.join('\n')}
 `;
-  await writeFile(path.join(root, 'docs/faults.md'), page);
+}
+
+function describeMachine(): string {
+  return [
+    `${process.platform} ${release()} ${process.arch}`,
+    `${String(availableParallelism())} cores (${cpus()[0]?.model ?? 'unknown'})`,
+    `${(totalmem() / 1024 ** 3).toFixed(0)} GiB`,
+    `load ${(loadavg()[0] ?? 0).toFixed(1)} at the end`,
+    `Node ${process.versions.node}`,
+    new Date().toISOString().slice(0, 10),
+  ].join(', ');
+}
+
+async function writePage(table: string): Promise<void> {
+  const file = path.join(root, 'docs/faults.md');
+  const [head, rest] = (await readFile(file, 'utf8')).split(marker);
+  if (head === undefined || rest === undefined) throw new Error(`${file} does not hold the line ${marker}`);
+  await writeFile(file, `${head}${marker}\n\n${table}`);
   process.stdout.write('faults: wrote docs/faults.md\n');
 }
