@@ -24,6 +24,7 @@ import { deployKeyRoutes } from './routes/deploy-keys.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { environmentRoutes } from './routes/environments.ts';
 import { gateRoutes } from './routes/gates.ts';
+import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/logs.ts';
 import { redeployRoutes } from './routes/redeploys.ts';
 import { repositoryTokenRoutes } from './routes/repository-tokens.ts';
@@ -75,6 +76,7 @@ function makeRoutes(dependencies: RouteDependencies): readonly Route[] {
     ...deployKeyRoutes(dependencies),
     ...commitStatusRoutes(dependencies),
     ...credentialRoutes(dependencies),
+    ...keyRoutes(dependencies),
     ...auditRoutes(dependencies),
     ...runRoutes(dependencies, reader),
     ...logRoutes(dependencies, reader),

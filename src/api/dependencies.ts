@@ -25,6 +25,8 @@ export interface ApiDependencies {
   readonly hookCommand: readonly string[];
   /** Names other than the loopback's under which the API may be called. */
   readonly hosts: readonly string[];
+  /** Puts a new key in front of those of this host. Undefined: other hosts may have key files of their own. */
+  readonly addKey: (() => Promise<void>) | undefined;
   readonly limits: Limits;
   /** Page of the error codes that every problem links to. */
   readonly errorsDocument: string;

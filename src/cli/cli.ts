@@ -5,6 +5,7 @@ import { credentialCommands } from './commands/credential.ts';
 import { deliveryCommands } from './commands/delivery.ts';
 import { environmentCommands } from './commands/environment.ts';
 import { gateCommands } from './commands/gate.ts';
+import { keyCommands } from './commands/key.ts';
 import { localCommands } from './commands/local.ts';
 import { logCommands } from './commands/log.ts';
 import { planCommands } from './commands/plan.ts';
@@ -65,6 +66,7 @@ function makeProgram(context: CliContext, finish: (code: number) => void): Comma
   redeployCommands(registry);
   credentialCommands(registry);
   trustCommands(registry);
+  keyCommands(registry);
   auditCommands(registry);
   inherit(program);
   return program;

@@ -25,7 +25,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 const config = readConfig();
 const logger = createLogger('api', config.logLevel);
-const { store, blobs, logs, git } = await openStores(config, logger);
+const { store, blobs, logs, git, keyFile } = await openStores(config, logger);
 await refuseEmptySecrets(store);
 await ensureAdminToken(store, config.dataDir, config.api.readAdminToken?.());
 const endpoint = isSupervised() ? await readEndpoint(config.dataDir) : undefined;
@@ -64,6 +64,8 @@ const api = createApi({
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
   hosts: config.api.hosts,
+  // Hosts that share a database of PostgreSQL have a key file each, and must know a key before it seals.
+  addKey: config.database.readUrl === undefined ? () => keyFile.addKey() : undefined,
   limits: { perSecond: config.api.perSecond, failuresPerMinute: 100 },
   errorsDocument: path.join(root, 'docs/errors.md'),
   version: '0.1.0',

@@ -14,7 +14,8 @@ import { createGit } from '../adapters/git/git.ts';
 import { createFolderLogStore } from '../adapters/log/folder/folder-log-store.ts';
 import { createDockerImageBuilder } from '../adapters/image/docker/image-builder.ts';
 import { createRowLogStore } from '../adapters/log/rows/row-log-store.ts';
-import { loadOrCreateKey } from '../adapters/secret/key-file.ts';
+import { openKeyFile } from '../adapters/secret/key-file.ts';
+import type { KeyFile } from '../adapters/secret/key-file.ts';
 import { createSecretBox } from '../adapters/secret/secret-box.ts';
 import { createStore } from '../adapters/store/store.ts';
 import { createDockerTarget } from '../adapters/target/docker/docker-target.ts';
@@ -44,6 +45,7 @@ export interface Stores {
   readonly logs: LogStore;
   readonly git: Git;
   readonly secretBox: SecretBox;
+  readonly keyFile: KeyFile;
 }
 
 /** So often it is said that Temporal does not answer. */
@@ -53,7 +55,8 @@ const temporalPauseMs = 1_000;
 /** Database, blobs, logs and mirrors of the data folder: what api and worker share. */
 export async function openStores(config: Config, logger: Logger): Promise<Stores> {
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const secretBox = createSecretBox({ key: await loadOrCreateKey(config.keyFile) });
+  const keyFile = await openKeyFile(config.keyFile);
+  const secretBox = createSecretBox(keyFile);
   const { readUrl } = config.database;
   const store = await createStore({
     ...(readUrl === undefined ? { file: path.join(config.dataDir, 'loam.db') } : { url: new Secret(readUrl()) }),
@@ -72,7 +75,7 @@ export async function openStores(config: Config, logger: Logger): Promise<Stores
     logger,
     hostEnvironment: childEnvironment({}), // it takes what git needs by name: certificates, proxies, ssh
   });
-  return { store, blobs, logs, git, secretBox };
+  return { store, blobs, logs, git, secretBox, keyFile };
 }
 
 /** The next port from `first` on that no environment has and no program listens on; any free one when `first` is 0. */
@@ -104,7 +107,7 @@ export async function openTargets(config: Config, bwrapPath: string | undefined,
     mainFolder: import.meta.dirname,
     logger,
   };
-  const secretBox = createSecretBox({ key: await loadOrCreateKey(config.keyFile) });
+  const secretBox = createSecretBox(await openKeyFile(config.keyFile));
   const local = createProcessTarget({ ...common, bwrapPath, secretBox });
   const docker = createDockerTarget({ ...common, engine: openEngine(config.docker.socket) });
   return {

@@ -4,6 +4,8 @@ export interface SecretBox {
   seal(plain: string, context: string): string;
   /** Throws `internal` when the text was changed, belongs to another context, or its key is unknown. */
   open(sealed: string, context: string): Secret;
+  /** Whether the key that seals now has sealed it. */
+  isCurrent(sealed: string): boolean;
 }
 
 const redacted = '[redacted]';

@@ -32,6 +32,8 @@ export interface Store {
   readonly logs: LogPositionStore;
   readonly hosts: HostStore;
   readonly statuses: StatusStore;
+  /** Seals with the present key what an older one has sealed. Returns how many texts that were; 0: the older ones are not needed here any more. */
+  reseal(): Promise<number>;
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadOrCreateKey } from '../../src/adapters/secret/key-file.ts';
+import { openKeyFile } from '../../src/adapters/secret/key-file.ts';
 import { createSecretBox } from '../../src/adapters/secret/secret-box.ts';
 
 const oldKey = new Uint8Array(32).fill(1);
@@ -77,7 +77,7 @@ describe('key file', () => {
   it('is made once for its owner, also by many at the same moment', async () => {
     const file = path.join(folder, 'data', 'key');
 
-    const keys = await Promise.all(Array.from({ length: 10 }, () => loadOrCreateKey(file)));
+    const keys = await Promise.all(Array.from({ length: 10 }, async () => (await openKeyFile(file)).current()[0]));
 
     expect(new Set(keys.map((key) => Buffer.from(key).toString('hex'))).size).toBe(1);
     expect(keys[0]).toHaveLength(32);
@@ -87,10 +87,10 @@ describe('key file', () => {
 
   it.each([0o640, 0o604, 0o660])('is refused when others can read it (%o)', async (mode) => {
     const file = path.join(folder, 'key');
-    await loadOrCreateKey(file);
+    await openKeyFile(file);
     await chmod(file, mode);
 
-    await expect(loadOrCreateKey(file)).rejects.toMatchObject({
+    await expect(openKeyFile(file)).rejects.toMatchObject({
       code: 'configuration-invalid',
       message: expect.stringContaining(`chmod 600 ${file}`) as string,
     });
@@ -100,10 +100,37 @@ describe('key file', () => {
     const file = path.join(folder, 'key');
     await writeFile(file, text, { mode: 0o600 });
 
-    await expect(loadOrCreateKey(file)).rejects.toMatchObject({ code: 'configuration-invalid' });
+    await expect(openKeyFile(file)).rejects.toMatchObject({ code: 'configuration-invalid' });
   });
 
   it('is refused when it is a folder', async () => {
-    await expect(loadOrCreateKey(folder)).rejects.toMatchObject({ code: 'configuration-invalid' });
+    await expect(openKeyFile(folder)).rejects.toMatchObject({ code: 'configuration-invalid' });
+  });
+
+  it('takes a new key in front while it is open elsewhere, and opens what the old one has sealed', async () => {
+    const file = path.join(folder, 'key');
+    const [one, other] = await Promise.all([openKeyFile(file), openKeyFile(file)]);
+    const [box, theirs] = [createSecretBox(one), createSecretBox(other)];
+    const before = box.seal('secret', 'a');
+
+    await one.addKey();
+    const after = theirs.seal('secret', 'a');
+
+    expect([theirs.isCurrent(before), box.isCurrent(after)]).toEqual([false, true]);
+    expect([theirs.open(before, 'a').reveal(), box.open(after, 'a').reveal()]).toEqual(['secret', 'secret']);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(await readdir(folder)).toEqual(['key']);
+  });
+
+  it('goes on with the keys that it knows while the file is damaged or gone', async () => {
+    const file = path.join(folder, 'key');
+    const box = createSecretBox(await openKeyFile(file));
+    const sealed = box.seal('secret', 'a');
+
+    await writeFile(file, 'damaged');
+    const damaged = box.open(sealed, 'a').reveal();
+    await rm(file);
+
+    expect([damaged, box.open(sealed, 'a').reveal()]).toEqual(['secret', 'secret']);
   });
 });

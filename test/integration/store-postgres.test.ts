@@ -14,7 +14,7 @@ import { startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { testLogStore } from './contracts/log-store.ts';
 import { testStoreProcesses } from './contracts/store-processes.ts';
 import { testStore } from './contracts/store.ts';
-import { addApplication, thingy, type OpenStore } from './contracts/store-builders.ts';
+import { addApplication, TestKeys, thingy, type OpenStore } from './contracts/store-builders.ts';
 
 /** Without regard to which row names which. */
 const emptyAll = `do $$ declare one record; begin
@@ -23,7 +23,8 @@ const emptyAll = `do $$ declare one record; begin
     execute format('delete from %I', one.tablename);
   end loop;
 end $$`;
-const secretBox = createSecretBox({ key: new Uint8Array(32).fill(7) });
+const keys = new TestKeys();
+const secretBox = createSecretBox(keys);
 let postgres: TestPostgres;
 let shared: { readonly url: string; readonly store: Store };
 
@@ -52,7 +53,7 @@ const clock = { nowMs: 0 };
 async function openEmptied(): Promise<OpenStore> {
   await postgres.query(emptyAll, shared.url);
   clock.nowMs = 1_700_000_000_000;
-  return { store: shared.store, clock, close: () => Promise.resolve() };
+  return { store: shared.store, clock, keys, close: () => Promise.resolve() };
 }
 
 testStore('PostgreSQL', openEmptied);

@@ -11,7 +11,7 @@ import { createStore } from '../../src/adapters/store/store.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { testStore } from './contracts/store.ts';
-import { addApplication, thingy, type OpenStore } from './contracts/store-builders.ts';
+import { addApplication, TestKeys, thingy, type OpenStore } from './contracts/store-builders.ts';
 
 const secretBox = createSecretBox({ key: new Uint8Array(32).fill(7) });
 
@@ -23,10 +23,15 @@ async function openSqlite(busyWaitMs = 10_000): Promise<OpenStore & { readonly f
   const folder = await mkdtemp(path.join(tmpdir(), 'loam-store-'));
   const file = path.join(folder, 'data', 'loam.db');
   const clock = { nowMs: 1_700_000_000_000 };
-  const store: Store = await createStore({ file, secretBox, pickFrontPort, now: () => clock.nowMs, busyWaitMs });
+  const keys = new TestKeys();
+  const store: Store = await createStore({
+    ...{ file, pickFrontPort, busyWaitMs, now: () => clock.nowMs },
+    secretBox: createSecretBox(keys),
+  });
   return {
     store,
     clock,
+    keys,
     file,
     close: async () => {
       await store.close();

@@ -46,6 +46,7 @@ export const routeRules: Readonly<Record<string, Rule>> = {
   'post /v1/applications': ['admin', 'loam'],
   'put /v1/trusts/{name}': ['admin', 'loam'],
   'post /v1/trusts/{name}/reconnect': ['admin', 'loam'],
+  'post /v1/keys/rotate': ['admin', 'loam'],
   'get /v1/audit': ['admin', 'loam'],
   'get /v1/tokens': ['admin', 'loam'],
   'put /v1/tokens/{name}': ['admin', 'loam'],

@@ -64,8 +64,12 @@ export interface FakeGit extends Git {
 const unlimited: Limits = { perSecond: 100_000, failuresPerMinute: 100_000 };
 
 /** The API on the real database; Temporal, git, logs and blobs are small fakes. */
-export async function startTestApi(realGit?: Git, limits: Limits = unlimited): Promise<TestApi> {
-  const { store, folder, destroy } = await openTestStore();
+export async function startTestApi(
+  realGit?: Git,
+  limits: Limits = unlimited,
+  database: 'own' | 'shared' = 'own',
+): Promise<TestApi> {
+  const { store, folder, keyFile, destroy } = await openTestStore();
   const logs = makeLogs();
   const git = makeGit();
   const blobs = new Map<string, string>();
@@ -89,6 +93,7 @@ export async function startTestApi(realGit?: Git, limits: Limits = unlimited): P
     dataFolder: folder,
     hookCommand: [process.execPath, path.resolve('src/main/hook.ts')],
     hosts: ['loam.example'],
+    addKey: database === 'own' ? () => keyFile.addKey() : undefined,
     limits,
     errorsDocument: path.resolve('docs/errors.md'),
     version: '0.0.0',

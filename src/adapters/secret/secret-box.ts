@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
 import { DomainError } from '../../core/errors.ts';
 import { Secret, type SecretBox } from '../../ports/secret.ts';
 import { keyBytes } from './key-file.ts';
+import type { KeyFile, Keys } from './key-file.ts';
 
 // Envelope encryption: each secret has a data key of its own, and the master key seals only that one. A sealed text is
 // `v1.<key id>.<sealed data key>.<sealed secret>`, each sealed part nonce, ciphertext and tag together.
@@ -34,19 +35,23 @@ function checkKey(key: Uint8Array): void {
 }
 
 class AesSecretBox implements SecretBox {
-  readonly #keys: ReadonlyMap<string, Uint8Array>;
-  readonly #first: readonly [id: string, key: Uint8Array];
+  readonly #current: () => Keys;
 
-  constructor(keys: readonly [Uint8Array, ...Uint8Array[]]) {
-    keys.forEach(checkKey);
-    this.#first = [keyId(keys[0]), keys[0]];
-    this.#keys = new Map(keys.map((key) => [keyId(key), key]));
+  constructor(current: () => Keys) {
+    this.#current = current;
+    current().forEach(checkKey);
+  }
+
+  isCurrent(sealed: string): boolean {
+    return sealed.startsWith(`${version}.${keyId(this.#current()[0])}.`);
   }
 
   seal(plain: string, context: string): string {
-    const [id, key] = this.#first;
+    const [key] = this.#current();
     const dataKey = randomBytes(keyBytes);
-    return [version, id, encrypt(key, dataKey, context), encrypt(dataKey, Buffer.from(plain), context)].join('.');
+    return [version, keyId(key), encrypt(key, dataKey, context), encrypt(dataKey, Buffer.from(plain), context)].join(
+      '.',
+    );
   }
 
   open(sealed: string, context: string): Secret {
@@ -60,7 +65,7 @@ class AesSecretBox implements SecretBox {
     ) {
       throw new DomainError('internal', `the sealed text of ${context} is damaged`);
     }
-    const key = this.#keys.get(id);
+    const key = this.#current().find((one) => keyId(one) === id);
     if (key === undefined) {
       throw new DomainError(
         'internal',
@@ -76,9 +81,11 @@ class AesSecretBox implements SecretBox {
   }
 }
 
-/** The first key seals, all of them open: to rotate, put a new key in front and keep the old ones. */
+/** The first key seals, all of them open. `current` is asked each time. */
 export function createSecretBox(
-  options: { readonly key: Uint8Array } | { readonly keys: readonly [Uint8Array, ...Uint8Array[]] },
+  options: { readonly key: Uint8Array } | { readonly keys: Keys } | Pick<KeyFile, 'current'>,
 ): SecretBox {
-  return new AesSecretBox('keys' in options ? options.keys : [options.key]);
+  if ('current' in options) return new AesSecretBox(() => options.current());
+  const keys: Keys = 'keys' in options ? options.keys : [options.key];
+  return new AesSecretBox(() => keys);
 }

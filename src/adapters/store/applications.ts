@@ -4,6 +4,7 @@ import type { DeployKey, GitSource } from '../../ports/git.ts';
 import type { Application, ApplicationStore, NewApplication } from '../../ports/store.ts';
 import { Secret } from '../../ports/secret.ts';
 import type { Database } from './database.ts';
+import { contexts } from './sealed.ts';
 import type { ApplicationTable } from './tables.ts';
 import { checkedText, fromJson, toFlag, toJson } from './values.ts';
 
@@ -18,18 +19,6 @@ function toApplication(row: ApplicationTable): Application {
     hasDeployKey: row.deployKey !== null,
     createdAtMs: row.createdAtMs,
   };
-}
-
-function secretContext(name: ApplicationName): string {
-  return `application/${name}/trigger`;
-}
-
-function tokenContext(name: ApplicationName): string {
-  return `application/${name}/token`;
-}
-
-function keyContext(name: ApplicationName): string {
-  return `application/${name}/deploy-key`;
 }
 
 function toDeployKey(opened: Secret): DeployKey {
@@ -61,7 +50,7 @@ export class SqlApplicationStore implements ApplicationStore {
       local: toFlag(application.local),
       branches: toJson(application.branches),
       trigger: checkedText(application.trigger, 'the id of the trigger', 100),
-      triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), secretContext(application.name)),
+      triggerSecret: this.#database.secretBox.seal(triggerSecret.reveal(), contexts.triggerSecret(application.name)),
       token: null,
       deployKey: null,
       lastRun: 0,
@@ -133,14 +122,14 @@ export class SqlApplicationStore implements ApplicationStore {
       application: name,
       repositoryUrl,
       local: row.local === 1,
-      token: token === null ? undefined : box.open(token, tokenContext(name)),
-      deployKey: deployKey === null ? undefined : toDeployKey(box.open(deployKey, keyContext(name))),
+      token: token === null ? undefined : box.open(token, contexts.repositoryToken(name)),
+      deployKey: deployKey === null ? undefined : toDeployKey(box.open(deployKey, contexts.deployKey(name))),
     };
   }
 
   async setDeployKey(name: ApplicationName, given: DeployKey | undefined): Promise<Application> {
     const text = given && toJson({ key: given.key.reveal(), knownHosts: given.knownHosts });
-    const deployKey = text === undefined ? null : this.#database.secretBox.seal(text, keyContext(name));
+    const deployKey = text === undefined ? null : this.#database.secretBox.seal(text, contexts.deployKey(name));
     const row = await this.#database.write((db) =>
       db.updateTable('applications').set({ deployKey }).where('name', '=', name).returningAll().executeTakeFirst(),
     );
@@ -149,7 +138,8 @@ export class SqlApplicationStore implements ApplicationStore {
   }
 
   async setToken(name: ApplicationName, token: Secret | undefined): Promise<Application> {
-    const sealed = token === undefined ? null : this.#database.secretBox.seal(token.reveal(), tokenContext(name));
+    const sealed =
+      token === undefined ? null : this.#database.secretBox.seal(token.reveal(), contexts.repositoryToken(name));
     const row = await this.#database.write((db) =>
       db.updateTable('applications').set({ token: sealed }).where('name', '=', name).returningAll().executeTakeFirst(),
     );
@@ -164,6 +154,6 @@ export class SqlApplicationStore implements ApplicationStore {
   }
 
   #openSecret(row: ApplicationTable): Secret {
-    return this.#database.secretBox.open(row.triggerSecret, secretContext(row.name));
+    return this.#database.secretBox.open(row.triggerSecret, contexts.triggerSecret(row.name));
   }
 }

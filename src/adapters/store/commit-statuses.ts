@@ -3,6 +3,7 @@ import type { ApplicationName, RunId, TaskName } from '../../core/model/ids.ts';
 import type { DueStatus, StatusKey, StatusPlace, StatusStore } from '../../ports/commit-status.ts';
 import type { Secret } from '../../ports/secret.ts';
 import type { Database } from './database.ts';
+import { contexts } from './sealed.ts';
 import type { Tables } from './tables.ts';
 import { checkedText, cutText, present } from './values.ts';
 
@@ -11,10 +12,6 @@ const ofRun = '';
 
 function rowOf({ run, gate }: StatusKey): { readonly run: RunId; readonly gate: TaskName | '' } {
   return { run, gate: gate ?? ofRun };
-}
-
-function tokenContext(application: ApplicationName): string {
-  return `application/${application}/status-token`;
 }
 
 /** Runs that are told of, oldest first. */
@@ -59,7 +56,7 @@ export class SqlStatusStore implements StatusStore {
     const place = {
       apiUrl: checkedText(apiUrl, 'the address of the forge', 2_000),
       repository: checkedText(repository, 'the repository', 300),
-      token: this.#database.secretBox.seal(token.reveal(), tokenContext(application)),
+      token: this.#database.secretBox.seal(token.reveal(), contexts.statusToken(application)),
       error: null,
     };
     await this.#database.write(async (db) => {
@@ -96,7 +93,7 @@ export class SqlStatusStore implements StatusStore {
     const row = await this.#database.read((db) =>
       db.selectFrom('statusPlaces').select('token').where('application', '=', application).executeTakeFirst(),
     );
-    return row && this.#database.secretBox.open(row.token, tokenContext(application));
+    return row && this.#database.secretBox.open(row.token, contexts.statusToken(application));
   }
 
   async due(limit: number): Promise<readonly DueStatus[]> {

@@ -3,15 +3,12 @@ import type { Secret } from '../../ports/secret.ts';
 import type { SecretStore } from '../../ports/credential-store.ts';
 import { unknownApplication } from './applications.ts';
 import type { Database } from './database.ts';
+import { contexts } from './sealed.ts';
 import { checkedText } from './values.ts';
 
 // I7: values are sealed for their place: one that is copied to another row does not open.
 
 const everywhere = '';
-
-function context(application: ApplicationName, environment: EnvironmentName | '', name: string): string {
-  return `secret/${application}/${environment}/${name}`;
-}
 
 export class SqlSecretStore implements SecretStore {
   readonly #database: Database;
@@ -31,7 +28,7 @@ export class SqlSecretStore implements SecretStore {
       application,
       environment: place,
       name: checkedText(name, 'the name of the secret', 200),
-      value: this.#database.secretBox.seal(value.reveal(), context(application, place, name)),
+      value: this.#database.secretBox.seal(value.reveal(), contexts.secret(application, place, name)),
       changedAtMs: this.#database.now(),
     } as const;
     await this.#database.write(async (db) => {
@@ -101,7 +98,7 @@ export class SqlSecretStore implements SecretStore {
     return new Map(
       rows.map((row) => [
         row.name,
-        this.#database.secretBox.open(row.value, context(application, row.environment, row.name)),
+        this.#database.secretBox.open(row.value, contexts.secret(application, row.environment, row.name)),
       ]),
     );
   }

@@ -13,6 +13,7 @@ import { SqlLogPositionStore } from './logs.ts';
 import { createPostgresEngine } from './postgres-dialect.ts';
 import { SqlReleaseStore } from './releases.ts';
 import { SqlRunStore } from './runs.ts';
+import { reseal } from './sealed.ts';
 import { SqlSecretStore } from './secrets.ts';
 import { createSqliteEngine } from './sqlite-dialect.ts';
 import { SqlTaskStore } from './tasks.ts';
@@ -68,6 +69,7 @@ export async function createStore(options: StoreOptions): Promise<Store> {
     logs: new SqlLogPositionStore(database),
     hosts: new SqlHostStore(database),
     statuses: new SqlStatusStore(database),
+    reseal: () => reseal(database),
     close: () => database.close(),
   };
 }

@@ -2,6 +2,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { Secret } from '../../ports/secret.ts';
 import type { Trust, TrustStore } from '../../ports/credential-store.ts';
 import type { Database } from './database.ts';
+import { contexts } from './sealed.ts';
 import type { TrustTable } from './tables.ts';
 import { checkedText, cutText, fromJson, present, toJson } from './values.ts';
 
@@ -19,14 +20,6 @@ function toTrust(row: TrustTable): Trust {
   };
 }
 
-function tokenContext(name: string): string {
-  return `trust/${name}`;
-}
-
-function credentialContext(name: string): string {
-  return `trust/${name}/credential`;
-}
-
 function unknownTrust(name: string): DomainError {
   return new DomainError('trust-unknown', `there is no trust "${name}"; "loam trust list" names those that are`);
 }
@@ -42,7 +35,9 @@ export class SqlTrustStore implements TrustStore {
     const name = checkedText(trust.name, 'the name of the trust', 100);
     const settings = toJson(trust.settings);
     const sealed =
-      credential === undefined ? null : this.#database.secretBox.seal(credential.reveal(), credentialContext(name));
+      credential === undefined
+        ? null
+        : this.#database.secretBox.seal(credential.reveal(), contexts.trustCredential(name));
     const fresh: TrustTable = {
       name,
       provider: trust.provider,
@@ -90,13 +85,15 @@ export class SqlTrustStore implements TrustStore {
   async token(name: string): ReturnType<TrustStore['token']> {
     const row = await this.#row(name);
     if (row?.token == null || row.drawnAtMs === null || row.expiresAtMs === null) return undefined;
-    const token = this.#database.secretBox.open(row.token, tokenContext(name));
+    const token = this.#database.secretBox.open(row.token, contexts.trustToken(name));
     return { token, generation: row.generation, drawnAtMs: row.drawnAtMs, expiresAtMs: row.expiresAtMs };
   }
 
   async credential(name: string): Promise<Secret | undefined> {
     const row = await this.#row(name);
-    return row?.credential == null ? undefined : this.#database.secretBox.open(row.credential, credentialContext(name));
+    return row?.credential == null
+      ? undefined
+      : this.#database.secretBox.open(row.credential, contexts.trustCredential(name));
   }
 
   async lease(name: string, owner: string, forMs: number): Promise<boolean> {
@@ -132,7 +129,7 @@ export class SqlTrustStore implements TrustStore {
   }
 
   async saveToken(name: string, owner: string, after: number, token: Secret, expiresAtMs: number): Promise<boolean> {
-    const sealed = this.#database.secretBox.seal(token.reveal(), tokenContext(name));
+    const sealed = this.#database.secretBox.seal(token.reveal(), contexts.trustToken(name));
     const row = await this.#database.write((db) =>
       db
         .updateTable('trusts')

@@ -1,4 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { keyBytes } from '../../../src/adapters/secret/key-file.ts';
+import type { Keys } from '../../../src/adapters/secret/key-file.ts';
 import type { Push } from '../../../src/core/model/delivery.ts';
 import {
   formatRunId,
@@ -20,7 +22,25 @@ export interface OpenStore {
   readonly store: Store;
   /** The store's own clock, moved by hand. */
   readonly clock: { nowMs: number };
+  readonly keys: TestKeys;
   close(): Promise<void>;
+}
+
+/** Master keys that change while the store is open. */
+export class TestKeys {
+  #keys: Keys = [randomBytes(keyBytes)];
+
+  current(): Keys {
+    return this.#keys;
+  }
+
+  add(): void {
+    this.#keys = [randomBytes(keyBytes), ...this.#keys];
+  }
+
+  dropOld(): void {
+    this.#keys = [this.#keys[0]];
+  }
 }
 
 export const thingy = parseApplicationName('thingy');

@@ -11,6 +11,47 @@ async function putTrust(store: Store, program = 'token'): Promise<void> {
 }
 
 export function testStoreTrusts(withStore: WithStore): void {
+  it('seals all with a new key, after which the old one opens nothing and is not needed', () =>
+    withStore(async ({ store, keys }) => {
+      await addApplication(store);
+      await store.applications.setToken(thingy, new Secret('token'));
+      await store.applications.setDeployKey(thingy, { key: new Secret('key'), knownHosts: 'host' });
+      const place = { apiUrl: 'https://forge.example', repository: 'a/b' };
+      await store.statuses.connect(thingy, place, new Secret('status'));
+      await store.secrets.put(thingy, undefined, 'ONE', new Secret('1'));
+      await store.secrets.put(thingy, staging, 'TWO', new Secret('2'));
+      await store.trusts.put({ name: 'demo', provider: 'static', settings: {} }, new Secret('credential'));
+      await store.trusts.put({ name: 'empty', provider: 'exec', settings: {} });
+      await store.trusts.lease('demo', 'a', 1_000);
+      await store.trusts.saveToken('demo', 'a', 0, new Secret('t1'), Number.MAX_SAFE_INTEGER);
+
+      const nothing = await store.reseal();
+      keys.add();
+      const resealed = [await store.reseal(), await store.reseal()];
+      keys.dropOld();
+
+      expect([nothing, ...resealed]).toEqual([0, 8, 0]);
+      const source = await store.applications.source(thingy);
+      const opened = [
+        await store.applications.triggerSecret(thingy),
+        ...[source.token, source.deployKey?.key],
+        await store.statuses.token(thingy),
+        ...(await store.secrets.values(thingy, staging)).values(),
+        await store.trusts.credential('demo'),
+        (await store.trusts.token('demo'))?.token,
+      ];
+      expect(opened.map((secret) => secret?.reveal())).toEqual([
+        'hook-secret',
+        'token',
+        'key',
+        'status',
+        '1',
+        '2',
+        'credential',
+        't1',
+      ]);
+    }));
+
   it('leases a trust to one owner at a time', () =>
     withStore(async ({ store, clock }) => {
       await putTrust(store);
