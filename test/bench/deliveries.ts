@@ -1,16 +1,15 @@
 // npm run bench -- deliveries: many deliveries while processes are killed at random. Every answer 2xx must become exactly one run, or its recorded reason.
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Loam } from '../support/loam.ts';
 import { kill } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
 import { closeConnections, createApplication } from './application.ts';
 import { judge, readOutcomes } from './delivery-outcomes.ts';
-import { makeDeliveries, openDoors, send } from './delivery-traffic.ts';
-import type { Answered, Delivery } from './delivery-traffic.ts';
+import { makeDeliveries, send } from './delivery-traffic.ts';
+import type { Answered, Told } from './delivery-traffic.ts';
 import { makeFigure } from './figure.ts';
-import { say, withLoam } from './program.ts';
-import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { readOptions, say, withLoam } from './program.ts';
+import { loadNow, makeReport, publishReport } from './report.ts';
 
 const usage = `npm run bench -- deliveries [--json FILE] [--deliveries N] [--runs N]
 
@@ -29,8 +28,15 @@ const victims: readonly Victim[] = ['api', 'relay', 'worker', 'temporal'];
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readDeliveryOptions();
+  const options = readOptions(usage, {
+    deliveries: { standard: 20_000, least: 1 },
+    runs: { standard: 2_000, least: 1 },
+  });
   if (options === undefined) return 2;
+  if (options.deliveries < options.runs) {
+    process.stderr.write(usage);
+    return 2;
+  }
   const loadBefore = loadNow();
   const problems: string[] = [];
   await withLoam(async (loam) => {
@@ -53,50 +59,23 @@ async function main(): Promise<number> {
     problems.push(...judged.problems);
     const command = `npm run bench -- deliveries --deliveries ${options.deliveries} --runs ${options.runs}`;
     const report = makeReport(command, [], figures, loadBefore);
-    process.stdout.write(printReport(report));
+    await publishReport(report, options.json);
     process.stdout.write(`\n${kills} times kill -9 of one of ${victims.join(', ')}; ${judged.counts}\n`);
     for (const problem of problems.slice(0, 20)) process.stdout.write(`WRONG: ${problem}\n`);
     process.stdout.write(
       problems.length === 0 ? '0 lost, 0 double, 0 wrong ends\n' : `${problems.length} things are wrong\n`,
     );
-    if (options.json !== undefined) await writeReport(report, options.json);
   });
   closeConnections();
   return problems.length === 0 ? 0 : 1;
 }
 
-interface DeliveryOptions {
-  readonly deliveries: number;
-  readonly runs: number;
-  readonly json: string | undefined;
-}
-
-function readDeliveryOptions(): DeliveryOptions | undefined {
-  try {
-    const { values } = parseArgs({
-      options: {
-        deliveries: { type: 'string', default: '20000' },
-        runs: { type: 'string', default: '2000' },
-        json: { type: 'string' },
-      },
-    });
-    const [deliveries, runs] = [Number(values.deliveries), Number(values.runs)];
-    const isRight = Number.isInteger(deliveries) && Number.isInteger(runs) && runs > 0 && deliveries >= runs;
-    if (isRight) return { deliveries, runs, json: values.json };
-  } catch (error) {
-    process.stderr.write(`${String(error)}\n`);
-  }
-  process.stderr.write(usage);
-  return undefined;
-}
-
-async function sendAll(loam: Loam, waiting: Delivery[]): Promise<readonly Answered[]> {
-  const doors = await openDoors(loam, 'many');
+async function sendAll(loam: Loam, waiting: Told[]): Promise<readonly Answered[]> {
   const count = waiting.length;
   const answered: Answered[] = [];
   const sender = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      answered.push(await send(doors, next));
+      answered.push(await send(loam, next));
       if (answered.length % 1_000 === 0) say(`${answered.length} of ${count} are answered`);
     }
   };

@@ -7,7 +7,7 @@ import { makeFigure } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { cpuOf, pidOf } from './observe.ts';
 import { interleave, readOptions, withLoam } from './program.ts';
-import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { loadNow, makeReport, publishReport } from './report.ts';
 import { shapes } from './shapes.ts';
 import type { Shape } from './shapes.ts';
 
@@ -31,7 +31,7 @@ interface Sample {
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readOptions(usage, 5);
+  const options = readOptions(usage, { rounds: { standard: 5, least: 4 } });
   if (options === undefined) return 2;
   const loadBefore = loadNow();
   await withLoam(async (loam) => {
@@ -41,8 +41,7 @@ async function main(): Promise<number> {
       for (const shape of shapes)
         for (const count of together) figures.push(...(await measure(loam, arms, shape, count, options.rounds)));
       const report = makeReport(`npm run bench -- engine --rounds ${options.rounds}`, [], figures, loadBefore);
-      process.stdout.write(printReport(report));
-      if (options.json !== undefined) await writeReport(report, options.json);
+      await publishReport(report, options.json);
     } finally {
       await Promise.all(arms.map((arm) => arm.close()));
     }

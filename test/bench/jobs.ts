@@ -14,7 +14,7 @@ import { makeFigure, quantile } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { countingPlan, logCommand, logMiB, logPlan, measureLog, measureRecovery } from './job-cases.ts';
 import { readOptions, say, takeTurns, withLoam } from './program.ts';
-import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { loadNow, makeReport, publishReport } from './report.ts';
 import { openExecutorAlone, runNothing } from './spawn.ts';
 
 const usage = `npm run bench -- jobs [--json FILE] [--rounds N]
@@ -29,7 +29,7 @@ const recoveryRounds = 4;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readOptions(usage, 10);
+  const options = readOptions(usage, { rounds: { standard: 10, least: 4 } });
   if (options === undefined) return 2;
   const loadBefore = loadNow();
   await requireEnginePrograms();
@@ -39,8 +39,7 @@ async function main(): Promise<number> {
     const { busybox: image } = await makeImages(host.socketPath, host.folder);
     const figures = await measure({ socketPath: host.socketPath, image }, options.rounds);
     const report = makeReport(`npm run bench -- jobs --rounds ${options.rounds}`, [], figures, loadBefore);
-    process.stdout.write(printReport(report));
-    if (options.json !== undefined) await writeReport(report, options.json);
+    await publishReport(report, options.json);
   } finally {
     closeConnections();
     await host.stop();

@@ -15,7 +15,7 @@ import type { ChainTimes } from './cases.ts';
 import { isOver, makeFigure, quantile } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { startHandWritten } from './hand-written.ts';
-import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { loadNow, makeReport, publishReport } from './report.ts';
 import { interleave, readOptions, say, withLoam } from './program.ts';
 import { openExecutorAlone } from './spawn.ts';
 import type { SpawnTimes } from './spawn.ts';
@@ -31,15 +31,14 @@ const Run = z.object({ warnings: z.array(z.string()) });
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readOptions(usage, 15);
+  const options = readOptions(usage, { rounds: { standard: 15, least: 4 } });
   if (options === undefined) return 2;
   const loadBefore = loadNow();
   await withLoam(async (loam) => {
     const figures = await measure(loam, options.rounds);
     const command = `npm run bench -- path --rounds ${options.rounds}`;
     const report = makeReport(command, await readExecutorLimits(loam), figures, loadBefore);
-    process.stdout.write(printReport(report));
-    if (options.json !== undefined) await writeReport(report, options.json);
+    await publishReport(report, options.json);
     const over = figures.filter(isOver).length;
     say(over === 0 ? 'all within their budgets' : `${over} over their budget`);
   });

@@ -3,19 +3,30 @@ import { parseArgs } from 'node:util';
 import { createLoam } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
 
-export interface BenchOptions {
-  readonly rounds: number;
+export type BenchOptions<Name extends string> = Readonly<Record<Name, number>> & {
+  /** Where to write the report too. */
   readonly json: string | undefined;
+};
+
+/** A whole number that an option gives. */
+export interface Amount {
+  readonly standard: number;
+  readonly least: number;
 }
 
 /** Undefined: they are wrong, and the usage was printed. */
-export function readOptions(usage: string, standardRounds: number): BenchOptions | undefined {
+export function readOptions<Name extends string>(
+  usage: string,
+  amounts: Readonly<Record<Name, Amount>>,
+): BenchOptions<Name> | undefined {
+  const names = Object.keys(amounts) as Name[];
+  const texts = names.map((name) => [name, { type: 'string', default: String(amounts[name].standard) }] as const);
   try {
-    const { values } = parseArgs({
-      options: { rounds: { type: 'string', default: String(standardRounds) }, json: { type: 'string' } },
-    });
-    const rounds = Number(values.rounds);
-    if (Number.isInteger(rounds) && rounds >= 4) return { rounds, json: values.json };
+    const { values } = parseArgs({ options: { ...Object.fromEntries(texts), json: { type: 'string' } } });
+    const given = values as Readonly<Record<string, string | undefined>>;
+    const numbers = Object.fromEntries(names.map((name) => [name, Number(given[name])])) as Record<Name, number>;
+    if (names.every((name) => Number.isInteger(numbers[name]) && numbers[name] >= amounts[name].least))
+      return { ...numbers, json: given['json'] };
   } catch (error) {
     process.stderr.write(`${String(error)}\n`);
   }

@@ -35,12 +35,14 @@ export function loadNow(): number {
   return Math.round((loadavg()[0] ?? 0) * 100) / 100;
 }
 
-export async function writeReport(report: Report, file: string): Promise<void> {
-  await writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`);
+/** Prints the table; with `file`, writes the report there as JSON too. */
+export async function publishReport(report: Report, file: string | undefined): Promise<void> {
+  process.stdout.write(printReport(report));
+  if (file !== undefined) await writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`);
 }
 
 /** A table that is Markdown as well, for docs/benchmarks.md. */
-export function printReport({ command, machine, executorLimits, figures }: Report): string {
+function printReport({ command, machine, executorLimits, figures }: Report): string {
   const rows = [
     ['what', 'median', 'IQR', 'p99', 'n', 'budget', ''],
     ...figures.map((figure) => [

@@ -1,14 +1,13 @@
 // npm run bench -- waiting: what runs cost that wait for a person, and how fast many start and end.
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import type { Loam } from '../support/loam.ts';
 import { closeConnections, createApplication } from './application.ts';
 import { makeFigure } from './figure.ts';
 import type { Figure } from './figure.ts';
 import { pidOf, residentMiB } from './observe.ts';
-import { say, withLoam } from './program.ts';
-import { loadNow, makeReport, printReport, writeReport } from './report.ts';
+import { readOptions, say, withLoam } from './program.ts';
+import { loadNow, makeReport, publishReport } from './report.ts';
 
 const usage = `npm run bench -- waiting [--json FILE] [--runs N]
 
@@ -26,29 +25,16 @@ const deadlineMs = 1_800_000;
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const options = readWaitingOptions();
+  const options = readOptions(usage, { runs: { standard: 1_000, least: 1 } });
   if (options === undefined) return 2;
   const loadBefore = loadNow();
   await withLoam(async (loam) => {
     const figures = await measure(loam, options.runs);
     const report = makeReport(`npm run bench -- waiting --runs ${options.runs}`, [], figures, loadBefore);
-    process.stdout.write(printReport(report));
-    if (options.json !== undefined) await writeReport(report, options.json);
+    await publishReport(report, options.json);
   });
   closeConnections();
   return 0;
-}
-
-function readWaitingOptions(): { readonly runs: number; readonly json: string | undefined } | undefined {
-  try {
-    const { values } = parseArgs({ options: { runs: { type: 'string', default: '1000' }, json: { type: 'string' } } });
-    const runs = Number(values.runs);
-    if (Number.isInteger(runs) && runs > 0) return { runs, json: values.json };
-  } catch (error) {
-    process.stderr.write(`${String(error)}\n`);
-  }
-  process.stderr.write(usage);
-  return undefined;
 }
 
 async function measure(loam: Loam, count: number): Promise<readonly Figure[]> {
