@@ -7,9 +7,10 @@ import type { LogChunk, LogKey, LogPosition, LogStore } from '../../../ports/log
 import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { sealLog } from '../sealed/sealed-log.ts';
 import { SealedReader } from '../sealed/sealed-reader.ts';
+import { anotherWriter, stale } from '../stale.ts';
 import { FileChanges } from './file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
-import { claimPath, LogWriter, stale } from './log-writer.ts';
+import { claimPath, LogWriter } from './log-writer.ts';
 
 export interface FolderLogStoreOptions {
   /** `<data>/logs`: one file per attempt that runs. */
@@ -109,8 +110,7 @@ class FolderLogStore implements LogStore {
     await this.#endWriter(key);
     const { source, stored } = (await this.#positions.get(key)) ?? { source: 0, stored: 0 };
     const digest = await this.#store(file, stored);
-    if (!(await this.#positions.seal(key, { source, stored }, digest)))
-      throw stale('another writer went on with the log of this attempt');
+    if (!(await this.#positions.seal(key, { source, stored }, digest))) throw anotherWriter();
     return digest;
   }
 

@@ -3,9 +3,9 @@ import { constants } from 'node:fs';
 import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { DomainError } from '../../../core/errors.ts';
 import type { LogKey, LogPosition } from '../../../ports/log-store.ts';
 import type { LogPositionStore } from '../../../ports/log-store.ts';
+import { anotherWriter, stale } from '../stale.ts';
 import { logFilePath } from './log-file.ts';
 
 /**
@@ -157,7 +157,7 @@ export class LogWriter {
   }
 
   async #write(text: Uint8Array, nextSource: number): Promise<void> {
-    if (!(await this.holds())) throw stale('another writer went on with the log of this attempt');
+    if (!(await this.holds())) throw anotherWriter();
     const { stored } = this.#position;
     let written = 0;
     while (written < text.length) {
@@ -172,8 +172,7 @@ export class LogWriter {
     const to = this.#position;
     if (!(await this.holds())) throw stale('another writer has cut off what was not committed');
     if (to.source === this.#committed.source && to.stored === this.#committed.stored) return;
-    if (!(await this.#positions.advance(this.#key, this.#committed, to)))
-      throw stale('another writer went on with the log of this attempt');
+    if (!(await this.#positions.advance(this.#key, this.#committed, to))) throw anotherWriter();
     this.#committed = to;
     this.#committedAtMs = performance.now();
     const now = new Date();
@@ -189,8 +188,4 @@ export class LogWriter {
 /** Names the writer that may write to a log. */
 export function claimPath(file: string): string {
   return `${file}.writer`;
-}
-
-export function stale(message: string): DomainError {
-  return new DomainError('fence-stale', message);
 }

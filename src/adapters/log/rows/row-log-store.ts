@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { DomainError } from '../../../core/errors.ts';
 import type { Digest } from '../../../core/model/ids.ts';
 import type { BlobStore } from '../../../ports/blob-store.ts';
 import type { LogChunk, LogKey, LogPosition, LogPositionStore, LogStore } from '../../../ports/log-store.ts';
 import { sealLog } from '../sealed/sealed-log.ts';
 import { SealedReader } from '../sealed/sealed-reader.ts';
+import { anotherWriter, stale } from '../stale.ts';
 
 /** A chatty job makes at most this many rows; what it writes meanwhile waits where it is, and goes into the next one. */
 const paceMs = 50;
@@ -132,12 +132,4 @@ class RowLogStore implements LogStore {
 
 function nameOf({ run, task, attempt }: LogKey): string {
   return `${run} ${task} ${attempt}`;
-}
-
-function anotherWriter(): DomainError {
-  return stale('another writer went on with the log of this attempt');
-}
-
-function stale(message: string): DomainError {
-  return new DomainError('fence-stale', message);
 }
