@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { ApplicationName } from '../core/model/ids.ts';
 import type { Secret } from '../ports/secret.ts';
 import { writePrivateFile } from './private-file.ts';
+import { shellQuote } from '../core/model/shell-quote.ts';
 
 /** What the hook of an application reads; other programs that push deliveries may read it too. */
 export interface HookSettings {
@@ -31,18 +32,14 @@ export async function writeHookSettings(dataFolder: string, target: HookTarget):
 /** The text of the post-receive hook. The push is done when it runs: nothing in it may fail it. */
 export function makeHookScript(command: readonly string[], settingsFile: string): string {
   const [program = '', ...args] = command;
-  const line = [program, ...args, settingsFile].map(quote).join(' ');
+  const line = [program, ...args, settingsFile].map(shellQuote).join(' ');
   return `#!/bin/sh
 # Installed by Loam ("loam app add"): tells Loam of the push and shows how its run goes.
-if [ -x ${quote(program)} ]; then
+if [ -x ${shellQuote(program)} ]; then
   ${line}
 else
   echo 'loam: ${program.replaceAll("'", '')} is gone, so nobody was told of this push: run "loam app add" again' >&2
 fi
 exit 0
 `;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

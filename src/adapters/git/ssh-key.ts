@@ -2,6 +2,7 @@
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { DeployKey } from '../../ports/git.ts';
+import { shellQuote } from '../../core/model/shell-quote.ts';
 
 const prefix = 'key-';
 /** Longer than any command of git may take. */
@@ -45,16 +46,12 @@ function sshCommand(keyFile: string, hostsFile: string): string {
     'ConnectTimeout=20',
   ];
   const args = ['-F', '/dev/null', ...options.flatMap((one) => ['-o', one])];
-  return ['ssh', ...args].map(quote).join(' ');
+  return ['ssh', ...args].map(shellQuote).join(' ');
 }
 
 /** As ssh reads a path among its settings: in one piece, and without anything to fill in. */
 function setting(file: string): string {
   return `"${file.replaceAll('%', '%%')}"`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** What a killed process left. Several may share the folder: theirs are young. */

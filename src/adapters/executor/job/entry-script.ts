@@ -1,5 +1,6 @@
 import { extname, join } from 'node:path';
 import type { JobSpec } from '../../../ports/executor.ts';
+import { shellQuote } from '../../../core/model/shell-quote.ts';
 
 /** Where a sandbox has the tar with the tree. */
 export const sourceInside = '/run/loam/source.tar';
@@ -29,14 +30,14 @@ export function jobEnvironment(job: JobSpec, base: Readonly<Record<string, strin
  */
 export function entryScript(job: JobSpec, source: string, forward: string): string {
   const sockets = job.sockets.map(
-    ({ port, path }, index) => `${port} ${quote(source === sourceInside ? socketInside(index) : path)}`,
+    ({ port, path }, index) => `${port} ${shellQuote(source === sourceInside ? socketInside(index) : path)}`,
   );
   return [
     'ulimit -c 0',
     `ulimit -u ${maxProcesses} 2>/dev/null || ulimit -p ${maxProcesses} 2>/dev/null`,
     ...(job.source === undefined
       ? []
-      : [`tar -xf ${quote(source)} || { echo 'loam: the source could not be unpacked' >&2; exit 125; }`]),
+      : [`tar -xf ${shellQuote(source)} || { echo 'loam: the source could not be unpacked' >&2; exit 125; }`]),
     // The forwarder closes its output once it listens: then the substitution is over, and it runs on.
     ...(sockets.length === 0 ? [] : [`: "$(${forward} ${sockets.join(' ')} &)"`]),
     'eval "unset LOAM_CMD; $LOAM_CMD"',
@@ -45,8 +46,4 @@ export function entryScript(job: JobSpec, source: string, forward: string): stri
 
 export function socketInside(index: number): string {
   return `/run/loam/${index}.sock`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
