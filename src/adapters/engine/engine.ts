@@ -52,12 +52,19 @@ export function unavailable(error: unknown): DomainError {
   return new DomainError('engine-unavailable', `the container engine failed: ${reasonOf(error)}`, { cause: error });
 }
 
-/** Undefined for 404: what is asked for does not exist. All other failures are `engine-unavailable`. */
-export async function unlessAbsent<T>(call: Promise<T>): Promise<T | undefined> {
+/** What an answer of one of these statuses means is known: it becomes undefined. */
+export async function unless<T>(statuses: readonly number[], call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;
   } catch (error) {
-    if (statusOf(error) === 404) return undefined;
-    throw unavailable(error);
+    if (statuses.includes(statusOf(error) ?? 0)) return undefined;
+    throw error;
   }
+}
+
+/** Undefined for 404: what is asked for does not exist. All other failures are `engine-unavailable`. */
+export async function unlessAbsent<T>(call: Promise<T>): Promise<T | undefined> {
+  return unless([404], call).catch((error: unknown) => {
+    throw unavailable(error);
+  });
 }

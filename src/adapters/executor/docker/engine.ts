@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import type { ContainerCreateOptions, ContainerInspectInfo } from 'dockerode';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
-import { openEngine, reasonOf, statusOf } from '../../engine/engine.ts';
+import { openEngine, reasonOf, statusOf, unless } from '../../engine/engine.ts';
 
 const requestMs = 60_000;
 const goneMs = 30_000;
@@ -31,13 +31,13 @@ export class Engine {
 
   /** Throws `image-missing`. */
   async requireImage(image: string): Promise<void> {
-    const found = await this.#ask(() => unless(404, this.#docker.getImage(image).inspect()));
+    const found = await this.#ask(() => unless([404], this.#docker.getImage(image).inspect()));
     if (found === undefined) throw imageMissing(image);
   }
 
   /** Undefined: there is no such container. */
   async find(name: string): Promise<ContainerState | undefined> {
-    const found = await this.#ask(() => unless(404, this.#docker.getContainer(name).inspect()));
+    const found = await this.#ask(() => unless([404], this.#docker.getContainer(name).inspect()));
     if (found === undefined) return undefined;
     const { Status, Running, OOMKilled } = found.State;
     return { Status, Running, OOMKilled, labels: found.Config.Labels };
@@ -62,7 +62,7 @@ export class Engine {
   async start(name: string): Promise<void> {
     await this.#ask(async () => {
       try {
-        await unless(304, this.#docker.getContainer(name).start());
+        await unless([304], this.#docker.getContainer(name).start());
       } catch (error) {
         const [status, reason] = [statusOf(error), reasonOf(error)];
         if (status !== 404 && /no such file|not found|exec format|permission denied/i.test(reason))
@@ -77,19 +77,19 @@ export class Engine {
   /** Resolves when it does not run (any more). */
   async untilEnded(name: string, signal: AbortSignal): Promise<void> {
     const options = { condition: 'not-running', abortSignal: signal } as const;
-    await this.#ask(() => unless(404, this.#patient.getContainer(name).wait(options)));
+    await this.#ask(() => unless([404], this.#patient.getContainer(name).wait(options)));
   }
 
   /** One that does not run, or is not there, is left alone. */
   async signal(name: string, signal: string): Promise<void> {
-    await this.#ask(() => unless(409, unless(404, this.#docker.getContainer(name).kill({ signal }))));
+    await this.#ask(() => unless([404, 409], this.#docker.getContainer(name).kill({ signal })));
   }
 
   /** With its volumes. Resolves when it is gone, also when another one removes it at the same time. */
   async remove(name: string): Promise<void> {
     const deadline = performance.now() + goneMs;
     for (;;) {
-      await this.#ask(() => unless(409, unless(404, this.#docker.getContainer(name).remove({ force: true, v: true }))));
+      await this.#ask(() => unless([404, 409], this.#docker.getContainer(name).remove({ force: true, v: true })));
       if ((await this.find(name)) === undefined) return;
       if (performance.now() > deadline)
         throw new DomainError('executor-unavailable', `the engine does not remove the container ${name}`);
@@ -100,10 +100,10 @@ export class Engine {
   /** A bridge whose containers do not reach each other. */
   async ensureNetwork(name: string): Promise<void> {
     await this.#ask(async () => {
-      if ((await unless(404, this.#docker.getNetwork(name).inspect())) !== undefined) return;
+      if ((await unless([404], this.#docker.getNetwork(name).inspect())) !== undefined) return;
       const options = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: { 'loam.managed': 'true' } };
       const isolated = { 'com.docker.network.bridge.enable_icc': 'false' };
-      await unless(409, this.#docker.createNetwork({ ...options, Options: isolated }));
+      await unless([409], this.#docker.createNetwork({ ...options, Options: isolated }));
     });
   }
 
@@ -126,14 +126,4 @@ function imageMissing(image: string): DomainError {
     'image-missing',
     `the Docker engine has no image ${image}: bring it with "docker pull ${image}", or name another one in LOAM_DOCKER_IMAGE`,
   );
-}
-
-/** What an answer of this status means is known: it becomes undefined. */
-async function unless<T>(status: number, asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (statusOf(error) === status) return undefined;
-    throw error;
-  }
 }
