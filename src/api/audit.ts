@@ -51,6 +51,7 @@ const maxLength = 300;
 
 /** Nothing of what the route will refuse: a secret that was sent in the wrong field would lie here in clear. */
 function detailsOf({ recorded, query, body }: Route, request: Request): Readonly<Record<string, unknown>> {
+  if (recorded.length === 0) return {};
   const [givenQuery, givenBody] = [fitting(query, () => request.query), fitting(body, () => readBody(request))];
   if (givenQuery === undefined || givenBody === undefined) return {};
   const given: Readonly<Record<string, unknown>> = { ...givenQuery, ...givenBody };
