@@ -40,6 +40,6 @@ export function keyRoutes({ store, addKey }: RouteDependencies): readonly Route[
 function sharedDatabase(): DomainError {
   return new DomainError(
     'input-invalid',
-    'The database may have several hosts: put a new key in front of the key file of each, then call again with newKey false (loam key rotate --no-new-key)',
+    'The database may have several hosts: put a new key behind the present one in the key file of each, then in front in each, then call again with newKey false (loam key rotate --no-new-key)',
   );
 }
