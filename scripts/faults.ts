@@ -24,7 +24,7 @@ const Report = z.object({
     }),
   ),
 });
-const Told = z.object({ test: z.string(), what: z.string() });
+const Told = z.object({ test: z.string(), kind: z.enum(['fault', 'count', 'seed']), what: z.string() });
 const marker = '<!-- npm run test:faults -- --write -->';
 
 const { values, positionals } = parseArgs({
@@ -75,15 +75,17 @@ function makeTable(seed: string, report: string, told: string): string {
   const tests = Report.parse(JSON.parse(report)).testResults.flatMap(({ assertionResults }) => assertionResults);
   const rows = tests
     .map(({ fullName, title, status, duration }) => {
-      const faults = lines.filter(({ test, what }) => test.endsWith(title) && !what.startsWith('seed')).length;
-      const cells = [fullName, status, String(faults), ((duration ?? 0) / 1000).toFixed(1)];
+      const own = lines.filter(({ test }) => test.endsWith(title));
+      const faults = String(own.filter(({ kind }) => kind === 'fault').length);
+      const counts = own.filter(({ kind }) => kind === 'count').map(({ what }) => what);
+      const cells = [fullName, status, faults, ((duration ?? 0) / 1000).toFixed(1), counts.join('; ')];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     })
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   return `\`npm run test:faults -- ${[...(values.long ? ['--long'] : []), '--seed', seed, ...positionals].join(' ')}\` on ${describeMachine()}.
 
-| What must hold | Result | Faults | Seconds |
-| --- | --- | ---: | ---: |
+| What must hold | Result | Faults | Seconds | Counted |
+| --- | --- | ---: | ---: | --- |
 ${rows.join('\n')}
 `;
 }

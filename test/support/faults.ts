@@ -10,10 +10,19 @@ export const seed = Number(process.env['FAULTS_SEED'] ?? 4711);
 
 /** Says what a fault did and when: to whoever watches, and to the command that writes docs/faults.md. */
 export function tell(what: string): void {
+  say('fault', what);
+}
+
+/** Says what was counted in the end. */
+export function conclude(what: string): void {
+  say('count', what);
+}
+
+function say(kind: 'fault' | 'count' | 'seed', what: string): void {
   const test = expect.getState().currentTestName ?? 'set-up';
   process.stdout.write(`faults: ${new Date().toISOString()} ${what}  [${test}]\n`);
   const file = process.env['FAULTS_FILE'];
-  if (file !== undefined) appendFileSync(file, `${JSON.stringify({ test, what })}\n`);
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify({ test, kind, what })}\n`);
 }
 
 export interface Dice {
@@ -24,7 +33,7 @@ export interface Dice {
 
 /** Choices of one test, the same for the same seed (mulberry32). Tells the seed. */
 export function createDice(): Dice {
-  tell(`seed ${String(seed)}`);
+  say('seed', `seed ${String(seed)}`);
   let state = seed;
   const next = (): number => {
     state = (state + 0x6d2b79f5) | 0;

@@ -18,8 +18,8 @@ export interface ProgramResult {
 export interface Loam {
   readonly folder: string;
   readonly dataFolder: string;
-  /** Starts it (again), as `npm start -- --no-demo` does, and resolves when it says that it is up. */
-  start(): Promise<void>;
+  /** Starts it (again), as `npm start -- --no-demo` does, and resolves when it says that it is up. `sources`: of another build than this one. */
+  start(sources?: string): Promise<void>;
   /** Asks the supervisor to end, as Ctrl-C does. Temporal, front and applications live on. */
   interrupt(): Promise<void>;
   /** kill -9 of a process by its name (`worker`, `api`, `up`), found by its record. Resolves when it is gone. */
@@ -69,10 +69,10 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
   let supervisor: ChildProcess | undefined;
   let printed = '';
 
-  async function start(): Promise<void> {
+  async function start(sources = root): Promise<void> {
     printed = '';
     const child = spawn(process.execPath, ['src/main/up.ts', '--no-demo'], {
-      cwd: root,
+      cwd: sources,
       env: environment,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

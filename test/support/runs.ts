@@ -93,6 +93,13 @@ export async function waitForEnd(loam: ApiCaller, id: string, timeoutMs = 240_00
   return waitForRun(loam, id, 'the run has ended', ({ status }) => endings.includes(status), timeoutMs);
 }
 
+/** One after the other: a look at all of them at once would be load of its own. */
+export async function waitForEnds(loam: Loam, ids: readonly string[], timeoutMs = 240_000): Promise<readonly Run[]> {
+  const ended: Run[] = [];
+  for (const id of ids) ended.push(await waitForEnd(loam, id, timeoutMs));
+  return ended;
+}
+
 export async function waitForGate(loam: Loam, id: string, timeoutMs = 240_000): Promise<Run> {
   return waitForRun(
     loam,
