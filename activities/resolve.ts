@@ -128,17 +128,17 @@ function executorLimits(room: Room, { graph }: CompiledPlan): readonly string[] 
   return hasJobs ? room.executor.limits.map((limit) => `executor ${room.executor.kind}: ${limit}`) : [];
 }
 
-/** As many as fit; the rest is counted. `loam validate` shows all. */
+/** A line each, as many as fit; the rest is counted. `loam validate` shows all. */
 function describeProblems(problems: readonly Problem[]): string {
   const lines: string[] = [];
   let characters = 0;
   for (const line of problems.map(describeProblem)) {
-    characters += line.length + 2;
+    characters += line.length + 1;
     if (characters > reasonCharacters - 80) break;
     lines.push(line);
   }
   const rest = problems.length - lines.length;
-  return rest === 0 ? lines.join('; ') : `${lines.join('; ')}; and ${rest} more, see: loam validate`;
+  return [...lines, ...(rest === 0 ? [] : [`and ${rest} more, see: loam validate`])].join('\n');
 }
 
 function describeProblem({ line, column, message, remedy }: Problem): string {

@@ -31,7 +31,7 @@ export function createProgress(describeGate: (gate: GateView) => readonly string
           return [];
         case 'end':
           end = event.run.status;
-          return [tellEnd(event.run)];
+          return tellEnd(event.run);
       }
     },
   };
@@ -54,8 +54,12 @@ function tellTask(task: TaskView): string {
   return `${task.name.padEnd(14)} ${task.status}${attempt}${detailOf(task)}`;
 }
 
-function tellEnd({ id, status, reason }: RunView): string {
-  return `run ${id} ${status}${reason === null ? '' : `: ${plain(reason)}`}`;
+/** A reason of several lines, the errors of a plan, keeps them. */
+function tellEnd({ id, status, reason }: RunView): readonly string[] {
+  const [first, ...rest] = reason?.split('\n').map(plain) ?? [];
+  if (first === undefined) return [`run ${id} ${status}`];
+  if (rest.length === 0) return [`run ${id} ${status}: ${first}`];
+  return [`run ${id} ${status}:`, ...[first, ...rest].map((line) => `  ${line}`)];
 }
 
 function detailOf(task: TaskView): string {
@@ -85,5 +89,6 @@ function seconds(from: string, to: string): string {
 
 /** Foreign text must not drive the terminal. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, ' ').slice(0, 300);
+  const line = text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, ' ');
+  return line.length <= 300 ? line : `${line.slice(0, 299)}…`;
 }

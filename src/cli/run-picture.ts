@@ -17,7 +17,7 @@ const bullets: Readonly<Record<string, string>> = {
 
 /** A run as a person reads it: what it is, how each task stands, what it waits for, what to do next. */
 export function drawRun(detail: RunDetail, paint: Paint, nowMs: number): string {
-  const parts = [drawHead(detail, paint, nowMs), drawTasks(detail.tasks, paint, nowMs)];
+  const parts = [drawHead(detail, paint, nowMs), drawTasks(detail, paint, nowMs)];
   if (detail.warnings.length > 0)
     parts.push(detail.warnings.map((one) => `${paint('yellow', 'warning:')} ${oneLine(one, 300)}\n`).join(''));
   for (const gate of detail.gates) parts.push(drawGate(detail, gate, paint, nowMs));
@@ -34,7 +34,7 @@ function drawHead(run: RunView, paint: Paint, nowMs: number): string {
     `  received  ${run.createdAt} (${ago(run.createdAt, nowMs)})`,
     ...(run.reason === null
       ? []
-      : [`  reason    ${oneLine(run.reason, 500)}${run.code === null ? '' : ` [${run.code}]`}`]),
+      : [`  reason    ${drawReason(run.reason)}${run.code === null ? '' : ` [${run.code}]`}`]),
     ...(run.cancelRequestedBy !== null && (run.finishedAt === null || run.status === 'cancelled')
       ? [`  cancel    asked for by ${oneLine(run.cancelRequestedBy)}`]
       : []),
@@ -43,8 +43,17 @@ function drawHead(run: RunView, paint: Paint, nowMs: number): string {
   return lines.map((line) => `${line}\n`).join('');
 }
 
-function drawTasks(tasks: readonly TaskDetail[], paint: Paint, nowMs: number): string {
-  if (tasks.length === 0) return 'No tasks yet: the plan of the commit has not been read.\n';
+/** The errors of a plan are a line each. */
+function drawReason(reason: string): string {
+  return reason
+    .split('\n')
+    .map((line) => oneLine(line, 500))
+    .join('\n            ');
+}
+
+function drawTasks({ tasks, finishedAt }: RunDetail, paint: Paint, nowMs: number): string {
+  if (tasks.length === 0)
+    return finishedAt === null ? 'No tasks yet: the plan of the commit has not been read.\n' : 'No tasks.\n';
   const rows = tasks.map((task) => [
     `  ${bullets[task.status] ?? ' '}`,
     task.name,

@@ -62,9 +62,14 @@ async function printOne(
 
 async function printAll(tools: Tools, path: RunPath): Promise<number> {
   const { client, write, isJson, paint } = tools;
-  const { tasks, id } = await client.request<RunDetail>('GET', pathOf(path));
+  const { tasks, id, finishedAt } = await client.request<RunDetail>('GET', pathOf(path));
   const written = tasks.filter((task) => task.attempt > 0 && hasLog(task.type));
-  if (written.length === 0 && !isJson) write(`No task of ${id} has begun yet; "loam logs ${id} -f" waits for them.\n`);
+  if (written.length === 0 && !isJson)
+    write(
+      finishedAt === null
+        ? `No task of ${id} has begun yet; "loam logs ${id} -f" waits for them.\n`
+        : `No task of ${id} has written anything; "loam show ${id}" tells why it ended.\n`,
+    );
   for (const task of written) {
     if (!isJson) write(paint('bold', `== ${task.name} #${task.attempt} ${task.status}\n`));
     await printOne(tools, path, task.name, undefined);

@@ -151,8 +151,9 @@ describe('resolve', () => {
     const answer = await call(room, 'resolve', { run });
 
     expect(answer).toMatchObject({ type: 'failed', code: 'plan-invalid' });
-    const { reason } = answer as { reason: string };
-    expect(reason.match(/loam\.yaml:\d+:\d+: /g)?.length).toBeGreaterThanOrEqual(2);
+    const lines = (answer as { reason: string }).reason.split('\n');
+    expect(lines.length).toBeGreaterThanOrEqual(2);
+    for (const line of lines) expect(line).toMatch(/^loam\.yaml:\d+:\d+: /);
   });
 
   it('refuses a tree that is too large, and a plan that is too large (I10)', async () => {

@@ -128,6 +128,15 @@ describe('progress of a run', () => {
     expect(ended.end()).toBe('failed');
   });
 
+  it('ends with a line for each error of a plan, and says where it has cut one', () => {
+    const progress = createProgress(() => []);
+    const reason = `3:1: first\n4:1: ${'x'.repeat(400)}`;
+
+    const lines = progress.tell({ type: 'end', run: { ...run, status: 'failed', reason } });
+
+    expect(lines).toEqual(['run thingy/1 failed:', '  3:1: first', `  4:1: ${'x'.repeat(294)}…`]);
+  });
+
   it('tells of a gate when it opens and how it was decided', () => {
     const gate = { gate: 'approve', opening: 1, status: 'open', decision: null } as unknown as GateView;
     const progress = createProgress((one) => [`look at ${one.gate}`]);
