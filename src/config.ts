@@ -48,6 +48,8 @@ export interface Config {
   readonly docker: {
     readonly socket: string;
     readonly registry: string | undefined;
+    /** `user:password`. */
+    readonly readRegistryLogin: (() => string) | undefined;
     /** Of jobs. */
     readonly image: string;
     readonly memoryBytes: number;
@@ -123,6 +125,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     docker: {
       socket: values.LOAM_DOCKER_SOCKET,
       registry: values.LOAM_REGISTRY,
+      readRegistryLogin: readerOf(values.LOAM_REGISTRY_LOGIN),
       image: values.LOAM_DOCKER_IMAGE,
       memoryBytes: values.LOAM_DOCKER_MEMORY_MB * 1024 ** 2,
       cpus: Math.min(values.LOAM_DOCKER_CPUS, availableParallelism()), // the engine refuses more than there are

@@ -126,8 +126,14 @@ export const variables = z.strictObject({
       .regex(/^[a-z0-9][a-z0-9.-]*(:\d{1,5})?(\/[a-z0-9._-]+)*$/, 'must be host[:port][/path] in lower case')
       .optional(),
     'images stay on the engine',
-    'Registry that built images are pushed to, as <registry>/<application>; without authentication.',
+    'Registry that built images are pushed to, as <registry>/<application>.',
   ),
+  LOAM_REGISTRY_LOGIN: documented(
+    secret.regex(/^[^:]+:./, 'must be user:password').optional(),
+    'none',
+    'user:password of an account that may push to LOAM_REGISTRY.',
+  ),
+  LOAM_REGISTRY_LOGIN_FILE: documented(z.string().optional(), '', 'File that holds LOAM_REGISTRY_LOGIN instead.'),
   LOAM_KEY_FILE: documented(
     z.string().optional(),
     'key in the data folder',

@@ -234,6 +234,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
       images: createDockerImageBuilder({
         engine: openEngine(config.docker.socket),
         registry: config.docker.registry,
+        readLogin: config.docker.readRegistryLogin,
         logger,
       }),
       trustProviders: [createExecTrustProvider({ logger, searchPath: config.searchPath }), createStaticTrustProvider()],

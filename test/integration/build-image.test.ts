@@ -21,7 +21,7 @@ import type { ActivityRoom } from '../support/activity-room.ts';
 import { useEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
 import { killEngine, letEngineStart } from '../support/engine-host.ts';
-import { startRegistry } from '../support/registry.ts';
+import { registryLogin, startRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
 
 const patienceMs = 60_000;
@@ -33,14 +33,14 @@ let registry: TestRegistry;
 let room: ActivityRoom;
 
 beforeAll(async () => {
-  [testEngine, registry] = await Promise.all([useEngine(), startRegistry()]);
+  [testEngine, registry] = await Promise.all([useEngine(), startRegistry({ hasAccount: false })]);
   engine = openEngine(testEngine.socketPath);
 }, 400_000);
 afterAll(() => registry.close());
 beforeEach(async () => {
   const fresh = await makeActivityRoom();
   const { logger } = fresh.dependencies;
-  const builder = createDockerImageBuilder({ engine, registry: undefined, logger });
+  const builder = createDockerImageBuilder({ engine, registry: undefined, readLogin: undefined, logger });
   room = { ...fresh, dependencies: { ...fresh.dependencies, images: builder } };
   await room.store.environments.put(thingy, parseEnvironmentName('staging'), { target: 'docker' });
 });
@@ -212,7 +212,8 @@ it('ends a build at its timeout', async () => {
 
 it('pushes to the registry, by digest', async () => {
   const { logger } = room.dependencies;
-  const builder = createDockerImageBuilder({ engine, registry: `${registry.address}/team`, logger });
+  const team = `${registry.address}/team`;
+  const builder = createDockerImageBuilder({ engine, registry: team, readLogin: undefined, logger });
   room = { ...room, dependencies: { ...room.dependencies, images: builder } };
   const { run, build } = await begin({ Dockerfile: `FROM ${baseImage}\nRUN echo pushed > /x\n` });
 
@@ -225,6 +226,31 @@ it('pushes to the registry, by digest', async () => {
     headers: { accept: 'application/vnd.docker.distribution.manifest.v2+json' },
   });
   expect(await manifest.text()).toContain((await output(run, 'digest')) ?? 'no digest');
+});
+
+it('pushes to a registry that wants a login, which stands nowhere else (I7)', async () => {
+  const { logger } = room.dependencies;
+  const closed = await startRegistry({ hasAccount: true });
+  try {
+    const useLogin = (readLogin: (() => string) | undefined) => {
+      const builder = createDockerImageBuilder({ engine, registry: closed.address, readLogin, logger });
+      room = { ...room, dependencies: { ...room.dependencies, images: builder } };
+    };
+    const { run, build } = await begin({ Dockerfile: `FROM ${baseImage}\nRUN echo closed > /x\n` });
+
+    useLogin(undefined);
+    await expect(build()).rejects.toMatchObject({
+      type: 'engine-unavailable',
+      message: expect.stringContaining('LOAM_REGISTRY_LOGIN') as string,
+    });
+    useLogin(() => registryLogin);
+    await build();
+
+    expect(await output(run, 'reference')).toMatch(new RegExp(`^${closed.address}/thingy@sha256:[0-9a-f]{64}$`));
+    expect(await logOf(run)).not.toContain('let-me');
+  } finally {
+    await closed.close();
+  }
 });
 
 it('tries again when the engine was killed in mid-build: never a red task', async () => {

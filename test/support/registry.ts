@@ -18,6 +18,10 @@ export interface TestRegistry {
 
 const program = 'docker-registry';
 
+/** What a registry with an account wants to hear, and how `htpasswd -nbB` writes it down. */
+export const registryLogin = 'loam:let-me:push';
+const htpasswd = 'loam:$2b$04$5YXs8kuVqu79rUifZZYQg.nk5N54.llzS5/LoOU4EMz9sxS02dkTC\n';
+
 async function requireRegistry(): Promise<void> {
   if ((await findOnPath(program, systemPath)) !== undefined) return;
   const command = `apt-get install -y --no-install-recommends ${program}`;
@@ -35,13 +39,17 @@ async function takePort(): Promise<number> {
   return port;
 }
 
-export async function startRegistry(): Promise<TestRegistry> {
+/** With an account it takes and gives images to `registryLogin` only. */
+export async function startRegistry({ hasAccount }: { readonly hasAccount: boolean }): Promise<TestRegistry> {
   await requireRegistry();
   const folder = mkdtempSync(path.join(tmpdir(), 'loam-registry-'));
   const address = `127.0.0.1:${String(await takePort())}`;
   const config = path.join(folder, 'registry.json');
   const storage = { filesystem: { rootdirectory: path.join(folder, 'data') } };
-  writeFileSync(config, JSON.stringify({ version: '0.1', storage, http: { addr: address } }));
+  const accounts = path.join(folder, 'htpasswd');
+  writeFileSync(accounts, htpasswd);
+  const auth = hasAccount ? { htpasswd: { realm: 'test', path: accounts } } : undefined;
+  writeFileSync(config, JSON.stringify({ version: '0.1', storage, auth, http: { addr: address } }));
   // setpriv: the kernel ends it with this process.
   const server = spawn('setpriv', ['--pdeathsig', 'KILL', program, 'serve', config], {
     stdio: 'ignore',
@@ -49,7 +57,7 @@ export async function startRegistry(): Promise<TestRegistry> {
   });
   const answers = () =>
     fetch(`http://${address}/v2/`).then(
-      (response) => response.ok,
+      ({ status }) => status === (hasAccount ? 401 : 200),
       () => false,
     );
   await waitFor('the registry answers', answers, 30_000);

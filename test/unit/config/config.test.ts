@@ -126,6 +126,14 @@ describe('readConfig', () => {
     expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('hunter2');
   });
 
+  it('shows the login of the registry nowhere, and refuses one without a password', () => {
+    const config = readConfig({ LOAM_REGISTRY_LOGIN: 'loam:hunter2' }, folder);
+
+    expect(config.docker.readRegistryLogin?.()).toBe('loam:hunter2');
+    expect(inspect(config, { depth: 9 }) + JSON.stringify(config)).not.toContain('hunter2');
+    expect(problemsOf({ LOAM_REGISTRY_LOGIN: 'hunter2' })).toEqual(['LOAM_REGISTRY_LOGIN']);
+  });
+
   it('describes every variable', () => {
     const undescribed = describeVariables().filter(({ description }) => description === '');
 

@@ -1,6 +1,7 @@
 // Keeps I5 (what was built for an attempt is found again, by digest), I7 (no secret enters an image) and I8 (steps run in the engine's containers).
 import { createHash } from 'node:crypto';
 import type Docker from 'dockerode';
+import type { AuthConfig } from 'dockerode';
 import { z } from 'zod';
 import { DomainError } from '../../../core/errors.ts';
 import { isDigest } from '../../../core/model/ids.ts';
@@ -17,6 +18,8 @@ export interface DockerImageBuilderOptions {
   readonly engine: Docker;
   /** `host:port/path` that images are pushed to; undefined: they stay on the engine. */
   readonly registry: string | undefined;
+  /** `user:password` for the registry; undefined: it asks for none. */
+  readonly readLogin: (() => string) | undefined;
   readonly logger: Logger;
 }
 
@@ -31,11 +34,13 @@ const Event = z.object({
 export class DockerImageBuilder implements ImageBuilder {
   readonly #engine: Docker;
   readonly #registry: string | undefined;
+  readonly #readLogin: (() => string) | undefined;
   readonly #logger: Logger;
 
-  constructor({ engine, registry, logger }: DockerImageBuilderOptions) {
+  constructor({ engine, registry, readLogin, logger }: DockerImageBuilderOptions) {
     this.#engine = engine;
     this.#registry = registry;
+    this.#readLogin = readLogin;
     this.#logger = logger;
   }
 
@@ -130,10 +135,10 @@ export class DockerImageBuilder implements ImageBuilder {
     const tag = digest.slice('sha256:'.length);
     try {
       await this.#engine.getImage(digest).tag({ repo, tag });
-      const stream = await this.#engine.getImage(repo).push({ tag, authconfig: {} });
+      const stream = await this.#engine.getImage(repo).push({ tag, authconfig: this.#login(registry) });
       let pushed: string | undefined;
       for await (const { error, aux } of eventsOf(stream)) {
-        if (error !== undefined) throw new Error(`the push to ${registry} failed: ${error}`);
+        if (error !== undefined) throw new Error(whyNotPushed(registry, error));
         pushed = Pushed.safeParse(aux).data?.Digest ?? pushed;
       }
       if (pushed === undefined) throw new Error(`the push to ${registry} ended without a digest`);
@@ -142,6 +147,20 @@ export class DockerImageBuilder implements ImageBuilder {
       throw unavailable(error);
     }
   }
+
+  #login(registry: string): AuthConfig | Record<string, never> {
+    const login = this.#readLogin?.();
+    if (login === undefined) return {};
+    const colon = login.indexOf(':');
+    const serveraddress = registry.split('/')[0] ?? registry;
+    return { username: login.slice(0, colon), password: login.slice(colon + 1), serveraddress };
+  }
+}
+
+/** The engine tells a refused login by its text only. */
+function whyNotPushed(registry: string, error: string): string {
+  const isRefused = /unauthorized|denied|no basic auth|authentication required/i.test(error);
+  return `the push to ${registry} failed: ${error}${isRefused ? ' (is LOAM_REGISTRY_LOGIN right?)' : ''}`;
 }
 
 const Pushed = z.object({ Digest: z.string() });
