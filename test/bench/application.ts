@@ -7,6 +7,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { signBody } from '../../src/api/signature.ts';
 import { Secret } from '../../src/ports/secret.ts';
+import type { Door } from '../support/deliveries.ts';
 import { addApplication } from '../support/runs.ts';
 import { run } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
@@ -18,10 +19,15 @@ const noCommit = '0'.repeat(40);
 // One connection for each call that is under way: the door is measured, not the handshake.
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 
-export interface Delivered {
+export interface Told {
   /** Milliseconds since 1970 when the first byte was about to be sent. */
   readonly sentAtMs: number;
   readonly answerMs: number;
+  readonly answer: string;
+}
+
+export interface Delivered {
+  readonly sentAtMs: number;
   readonly run: string;
 }
 
@@ -29,14 +35,16 @@ export interface BenchApplication {
   readonly name: string;
   /** So many commits of this plan on main, one on the other, straight into the repository: no hook tells anybody. */
   commits(plan: string, count: number): Promise<readonly string[]>;
-  /** Sends a signed delivery of the commit and waits for the answer. Throws unless it was accepted. */
+  /** Sends a signed delivery of the commit and waits for the answer. Throws unless it is 2xx. */
+  tell(sha: string, door: Door): Promise<Told>;
+  /** Tells the API. Throws unless a run starts. */
   deliver(sha: string): Promise<Delivered>;
 }
 
 export async function createApplication(loam: Loam, name: string): Promise<BenchApplication> {
   const repository = await addApplication(loam, name);
   const hook = Hook.parse(JSON.parse(await readFile(path.join(loam.dataFolder, 'hooks', `${name}.json`), 'utf8')));
-  const url = new URL(`/v1/triggers/${hook.trigger}`, loam.endpoint().apiUrl);
+  const { apiUrl, relayUrl } = loam.endpoint();
   const secret = new Secret(hook.secret);
 
   async function git(args: readonly string[], input = ''): Promise<string> {
@@ -46,8 +54,26 @@ export async function createApplication(loam: Loam, name: string): Promise<Bench
     return end.stdout.trim();
   }
 
+  async function tell(sha: string, door: Door): Promise<Told> {
+    const body = JSON.stringify({
+      ...{ repository: name, ref: 'refs/heads/main', before: noCommit, after: sha },
+      ...{ pushed_at: new Date().toISOString(), message: `delivery ${randomUUID()}`, author: 'Bench' },
+    });
+    const headers = {
+      'content-type': 'application/json',
+      'x-loam-delivery': randomUUID(),
+      'x-hub-signature-256': signBody(secret, body),
+    };
+    const url = new URL(`/v1/triggers/${hook.trigger}`, door === 'api' ? apiUrl : relayUrl);
+    const sentAtMs = Date.now();
+    const startedAt = performance.now();
+    const answer = await call(url, { method: 'POST', headers }, body);
+    return { sentAtMs, answerMs: performance.now() - startedAt, answer };
+  }
+
   return {
     name,
+    tell,
     async commits(plan, count) {
       const input = Array.from({ length: count }, (_, index) => {
         const head = ['commit refs/heads/main', `mark :${index + 1}`, 'committer Bench <bench@loam.invalid> now'];
@@ -57,22 +83,10 @@ export async function createApplication(loam: Loam, name: string): Promise<Bench
       return (await git(['rev-list', '--reverse', `--max-count=${count}`, 'refs/heads/main'])).split('\n');
     },
     async deliver(sha) {
-      const body = JSON.stringify({
-        ...{ repository: name, ref: 'refs/heads/main', before: noCommit, after: sha },
-        ...{ pushed_at: new Date().toISOString(), message: `delivery ${randomUUID()}`, author: 'Bench' },
-      });
-      const headers = {
-        'content-type': 'application/json',
-        'x-loam-delivery': randomUUID(),
-        'x-hub-signature-256': signBody(secret, body),
-      };
-      const sentAtMs = Date.now();
-      const startedAt = performance.now();
-      const text = await call(url, { method: 'POST', headers }, body);
-      const answerMs = performance.now() - startedAt;
+      const { sentAtMs, answer: text } = await tell(sha, 'api');
       const answer = Answer.parse(JSON.parse(text));
       if (answer.result !== 'accepted' || answer.run === null) throw new Error(`the delivery was answered: ${text}`);
-      return { sentAtMs, answerMs, run: answer.run };
+      return { sentAtMs, run: answer.run };
     },
   };
 }

@@ -1,8 +1,7 @@
 // What a forge does that has much to tell: pushes, repeats of them, pushes that nobody builds, each sent until it is answered 2xx.
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { post } from '../support/deliveries.ts';
+import { postUntilTaken } from '../support/deliveries.ts';
 import type { Door } from '../support/deliveries.ts';
 import type { Loam } from '../support/loam.ts';
 
@@ -21,7 +20,6 @@ export interface Answered extends Told {
 
 const Answer = z.object({ delivery: z.string() });
 const noCommit = '0'.repeat(40);
-const patienceMs = 300_000;
 
 /** In no order. Of what is no first push, a third repeats one: under the same id, or replayed under another. */
 export function makeDeliveries(commits: readonly string[], count: number): Told[] {
@@ -54,17 +52,7 @@ function shuffle(deliveries: Told[]): Told[] {
     .map(({ delivery }) => delivery);
 }
 
-/** As forges do that redeliver: until it is answered 2xx. */
 export async function send(loam: Loam, told: Told): Promise<Answered> {
   const delivery = { headers: { 'x-loam-delivery': told.id }, body: told.body };
-  const startedAt = performance.now();
-  for (;;) {
-    // Nobody there: its process is being started again.
-    const answer = await post(loam, told.door, 'many', delivery).catch(() => undefined);
-    if (answer !== undefined && answer.status < 300) return { ...told, ...Answer.parse(JSON.parse(answer.text)) };
-    if (answer !== undefined && answer.status < 500 && answer.status !== 429)
-      throw new Error(`a delivery was answered ${answer.status} ${answer.text}`);
-    if (performance.now() - startedAt > patienceMs) throw new Error(`nobody takes the delivery ${told.id}`);
-    await delay(200);
-  }
+  return { ...told, ...Answer.parse(JSON.parse(await postUntilTaken(loam, told.door, 'many', delivery))) };
 }

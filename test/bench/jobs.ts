@@ -8,6 +8,7 @@ import { startEngineHost } from '../support/engine-host.ts';
 import { makeImages } from '../support/engine-images.ts';
 import type { Loam } from '../support/loam.ts';
 import { closeConnections, createApplication } from './application.ts';
+import { bootClock, measureFirstCommand, measureFirstLine } from './cases.ts';
 import { dockerRun, timeProgram } from './docker-run.ts';
 import type { BenchEngine } from './docker-run.ts';
 import { makeFigure, quantile } from './figure.ts';
@@ -56,6 +57,7 @@ async function measure(engine: BenchEngine, rounds: number): Promise<readonly Fi
   };
   await withLoam(async (processes) => {
     await withLoam(async (containers) => {
+      figures.push(...(await measureStarts(containers, rounds)));
       figures.push(...(await measureLogs(processes, containers, engine)));
       figures.push(...(await measureRecoveries(processes, containers)));
     }, env);
@@ -92,6 +94,20 @@ async function measureNothing(engine: BenchEngine, rounds: number): Promise<read
     await alone.close();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** As the bench of the path does for processes, and with the same budget of the first command. */
+async function measureStarts(containers: Loam, rounds: number): Promise<readonly Figure[]> {
+  const application = await createApplication(containers, 'first');
+  const clock = bootClock();
+  const taken = await takeTurns('first command, first line', rounds, {
+    command: () => measureFirstCommand(containers, application, clock),
+    line: () => measureFirstLine(containers, application, clock),
+  });
+  return [
+    makeFigure('webhook to the first command, docker', taken.command, { budget: { limit: 150, from } }),
+    makeFigure('webhook to the first line in a log tail, docker', taken.line, { budget: { limit: 800, from } }),
+  ];
 }
 
 async function measureLogs(processes: Loam, containers: Loam, engine: BenchEngine): Promise<readonly Figure[]> {

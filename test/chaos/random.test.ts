@@ -1,8 +1,7 @@
 // All of it (I1, I2, I3): the Temporal server dies again and again, then anything does, at random, while commits come in. A ledger outside Loam counts.
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { generic, post } from '../support/deliveries.ts';
-import type { Delivery, Door } from '../support/deliveries.ts';
+import { generic, postUntilTaken } from '../support/deliveries.ts';
+import type { Door } from '../support/deliveries.ts';
 import { conclude, createDice, isLong } from '../support/faults.ts';
 import type { Dice } from '../support/faults.ts';
 import { countedLines, countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
@@ -99,22 +98,9 @@ async function pushOne(
   const delivery = generic(sha, pushed.at(-1));
   pushed.push(sha);
   return async () => {
-    await tellUntilTaken(application, door, delivery);
-    if (isTwice) await tellUntilTaken(application, door, delivery);
+    await postUntilTaken(loam, door, application, delivery);
+    if (isTwice) await postUntilTaken(loam, door, application, delivery);
   };
-}
-
-async function tellUntilTaken(application: string, door: Door, delivery: Delivery): Promise<void> {
-  await waitFor('the delivery is taken', async () => {
-    const status = await post(loam, door, application, delivery).then(
-      (answer) => answer.status,
-      () => 503, // nobody there
-    );
-    if (status < 300) return true;
-    if (status < 500) throw new Error(`a delivery was answered ${String(status)}`);
-    await delay(200); // as a sender does
-    return false;
-  });
 }
 
 const victims: readonly [Victim | 'all', ...(Victim | 'all')[]] = [

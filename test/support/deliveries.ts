@@ -2,6 +2,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
@@ -60,6 +61,22 @@ export async function post(
     signal: AbortSignal.timeout(30_000),
   });
   return { status: response.status, text: await response.text() };
+}
+
+const senderMs = 300_000;
+
+/** As forges do that redeliver: until it is answered 2xx. The text of that answer. */
+export async function postUntilTaken(loam: Loam, door: Door, application: string, delivery: Delivery): Promise<string> {
+  const deadline = performance.now() + senderMs;
+  for (;;) {
+    // Nobody there: its process is being started again.
+    const answer = await post(loam, door, application, delivery).catch(() => undefined);
+    if (answer !== undefined && answer.status < 300) return answer.text;
+    if (answer !== undefined && answer.status < 500 && answer.status !== 429)
+      throw new Error(`a delivery was answered ${String(answer.status)} ${answer.text}`);
+    if (performance.now() > deadline) throw new Error('nobody takes the delivery');
+    await delay(200);
+  }
 }
 
 async function postWell(loam: Loam, door: Door, application: string, delivery: Delivery): Promise<unknown> {
