@@ -33,7 +33,7 @@ afterAll(async () => {
 
 /** Without one of these the URL does not answer for a moment. */
 const serving: readonly Victim[] = ['front', 'application', 'keeper'];
-const victims: readonly Victim[] = ['worker', 'api', 'front', 'application', 'keeper', 'temporal', 'up'];
+const victims: readonly Victim[] = ['worker', 'api', 'relay', 'front', 'application', 'keeper', 'temporal', 'up'];
 
 it.each(victims.map((victim, index) => ({ victim, run: `counting/${String(index + 1)}` })))(
   'K1: kill -9 of $victim in mid-job: the job runs once, its log is whole, the run succeeds, the URL serves (I2)',

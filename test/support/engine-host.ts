@@ -31,6 +31,8 @@ import { systemPath } from './debian-packages.ts';
 export interface EngineHost {
   readonly folder: string;
   readonly socketPath: string;
+  /** Of this machine, as containers reach it. */
+  readonly address: string;
   stop(): Promise<void>;
 }
 
@@ -50,7 +52,12 @@ export async function startEngineHost(): Promise<EngineHost> {
   const folder = mkdtempSync(path.join(root, prefix));
   const network = await makeNetwork(folder);
   const child = startInit(folder, network);
-  const host = { folder, socketPath: path.join(folder, 'docker.sock'), stop: () => stopHost(child, folder) };
+  const host = {
+    folder,
+    socketPath: path.join(folder, 'docker.sock'),
+    address: network.address,
+    stop: () => stopHost(child, folder),
+  };
   try {
     await untilItAnswers(host.socketPath, child, folder);
     return host;
@@ -62,6 +69,7 @@ export async function startEngineHost(): Promise<EngineHost> {
 
 interface EngineNetwork {
   readonly bridge: string;
+  readonly address: string;
   readonly pool: string;
 }
 
@@ -73,10 +81,11 @@ async function makeNetwork(folder: string): Promise<EngineNetwork> {
     if (routes.includes(`10.${number}.`)) continue;
     if ((await ip(['link', 'add', bridge, 'type', 'bridge'])).exitCode !== 0) continue;
     writeFileSync(path.join(folder, 'owner'), JSON.stringify({ ...selfIdentity(), number }));
-    await ip(['addr', 'add', `10.${number}.0.1/24`, 'dev', bridge]);
+    const address = `10.${number}.0.1`;
+    await ip(['addr', 'add', `${address}/24`, 'dev', bridge]);
     const up = await ip(['link', 'set', bridge, 'up']);
     if (up.exitCode !== 0) throw new Error(`the bridge of the test engine does not come up: ${up.reason}`);
-    return { bridge, pool: `base=10.${number}.128.0/17,size=24` };
+    return { bridge, address, pool: `base=10.${number}.128.0/17,size=24` };
   }
   throw new Error('no bridge for the test engine: "ip link add ... type bridge" failed for every name');
 }

@@ -27,6 +27,8 @@ export interface TestEngine {
   readonly dockerHost: string;
   /** For `killEngine` and `letEngineStart`. */
   readonly folder: string;
+  /** Of this machine, as containers reach it. */
+  readonly hostAddress: string;
   readonly images: EngineImages;
 }
 
@@ -89,9 +91,10 @@ async function start(): Promise<{ readonly host: EngineHost; readonly engine: Te
   await requireEnginePrograms();
   const host = await startEngineHost();
   try {
-    const { folder, socketPath } = host;
+    const { folder, socketPath, address } = host;
     const images = await makeImages(socketPath, folder);
-    return { host, engine: { socketPath, dockerHost: `unix://${socketPath}`, folder, images } };
+    const dockerHost = `unix://${socketPath}`;
+    return { host, engine: { socketPath, dockerHost, folder, hostAddress: address, images } };
   } catch (error) {
     await host.stop();
     throw error;

@@ -16,7 +16,8 @@ export interface Ledger {
   readonly env: Readonly<Record<string, string>>;
   /** For a job in its sandbox. */
   readonly socketPath: string;
-  /** On 127.0.0.1, for a deployed application: it has the host's network. */
+  /** For a deployed application, which has the host's network, and for what runs in a container if the host is one that a container reaches. */
+  readonly host: string;
   readonly port: number;
   /** What was noted, in order. */
   notes(): readonly string[];
@@ -24,29 +25,37 @@ export interface Ledger {
   waitForNote(note: string, timeoutMs?: number): Promise<void>;
   /** A door that jobs and applications ask for; it is closed until then. */
   open(door: string): void;
+  /** How often somebody asked for it. */
+  asked(door: string): number;
   close(): Promise<void>;
 }
 
-export async function createLedger(): Promise<Ledger> {
+export async function createLedger(host = '127.0.0.1'): Promise<Ledger> {
   const folder = await mkdtemp(path.join(tmpdir(), 'loam-ledger-'));
   chmodSync(folder, 0o755); // a job may be another user
   const socketPath = path.join(folder, 'socket');
   const notes: string[] = [];
   const doors = new Set<string>();
-  const servers = await Promise.all(
-    [socketPath, { host: '127.0.0.1', port: 0 }].map((place) => serve(notes, doors, place)),
-  );
+  const asked = new Map<string, number>();
+  const answer = (method: string, subject: string): boolean => {
+    if (method === 'POST') return notes.push(subject) > 0;
+    asked.set(subject, (asked.get(subject) ?? 0) + 1);
+    return doors.has(subject);
+  };
+  const servers = await Promise.all([socketPath, { host, port: 0 }].map((place) => serve(answer, place)));
   chmodSync(socketPath, 0o666);
   const { port } = servers[1]?.address() as AddressInfo;
   const count = (note: string): number => notes.filter((one) => one === note).length;
   return {
     env: { PATH: [folder, process.env['PATH'] ?? ''].join(path.delimiter) },
     socketPath,
+    host,
     port,
     notes: () => notes,
     count,
     waitForNote: (note, timeoutMs = 240_000) => waitFor(`the ledger holds "${note}"`, () => count(note) > 0, timeoutMs),
     open: (door) => void doors.add(door),
+    asked: (door) => asked.get(door) ?? 0,
     async close() {
       for (const server of servers) {
         server.close();
@@ -57,11 +66,13 @@ export async function createLedger(): Promise<Ledger> {
   };
 }
 
-async function serve(notes: string[], doors: ReadonlySet<string>, place: string | object): Promise<http.Server> {
+async function serve(
+  answer: (method: string, subject: string) => boolean,
+  place: string | object,
+): Promise<http.Server> {
   const server = http.createServer((request, response) => {
-    const subject = decodeURIComponent((request.url ?? '').slice(1));
-    if (request.method === 'POST') notes.push(subject);
-    response.writeHead(request.method === 'POST' || doors.has(subject) ? 200 : 404).end();
+    const isYes = answer(request.method ?? '', decodeURIComponent((request.url ?? '').slice(1)));
+    response.writeHead(isYes ? 200 : 404).end();
   });
   server.listen(place);
   await once(server, 'listening');
@@ -88,8 +99,8 @@ const isOpen = (door) => ask('GET', door);
 }
 
 /** A job that prints numbered lines until the door with the name of its run opens; the ledger knows how many. */
-function countingJob(ledger: Ledger): string {
-  return `${ledgerClient({ socketPath: ledger.socketPath })}const name = process.env.LOAM_RUN + ' ' + process.env.LOAM_TASK;
+function countingJob(place: Place): string {
+  return `${ledgerClient(place)}const name = process.env.LOAM_RUN + ' ' + process.env.LOAM_TASK;
 await note(name + ' begins');
 let line = 0;
 while (!(await isOpen(name))) {
@@ -123,7 +134,7 @@ export function withoutHead(log: string): string {
  * commit holds, else the number of the release. Which token of its environment's trust it was given it tells without saying it.
  */
 function reportingServer(ledger: Ledger, name: string): string {
-  return `${ledgerClient({ host: '127.0.0.1', port: ledger.port })}import { createHash } from 'node:crypto';
+  return `${ledgerClient({ host: ledger.host, port: ledger.port })}import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 const label = existsSync('label') ? readFileSync('label', 'utf8') : process.env.LOAM_RELEASE;
 const name = ${JSON.stringify(name)} + ' ' + label;
@@ -140,13 +151,17 @@ process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeI
 `;
 }
 
-/** What to push for a run of a counting job and one after it. */
-export function countingFiles(ledger: Ledger): Readonly<Record<string, string>> {
+/** What to push for a run of a counting job and one after it. A container has no folder of the host, and so calls the ledger by its network. */
+export function countingFiles(
+  { socketPath, host, port }: Ledger,
+  executor: 'process' | 'docker' = 'process',
+): Readonly<Record<string, string>> {
+  const [place, network] = executor === 'docker' ? [{ host, port }, 'egress'] : [{ socketPath }, 'none'];
   return {
-    'job.mjs': countingJob(ledger),
+    'job.mjs': countingJob(place),
     'loam.yaml': `version: 1
 workflow:
-  count: {type: repo_job, network: none, cmd: node job.mjs}
+  count: {type: repo_job, network: ${network}, cmd: node job.mjs}
   after: {type: repo_job, network: none, depends_on: count, cmd: echo done}
 `,
   };
