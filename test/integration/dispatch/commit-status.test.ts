@@ -1,9 +1,4 @@
 // Statuses of commits: at least once, the newest last, whatever the forge or this process does meanwhile. The forge is a server of the test, with GitHub's answers.
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
-import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createGitHubStatus } from '../../../src/adapters/status/github-status.ts';
 import { reportStatuses } from '../../../src/dispatch/commit-status.ts';
@@ -15,64 +10,25 @@ import { startTestApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { addThingy, openGate, receiveRun, runTask, startRun, task, thingy } from '../../support/doors-runs.ts';
 import { silentLogger, waitFor } from '../../support/run-rows.ts';
+import { created, refuse, startStatusForge } from '../../support/status-forge.ts';
+import type { ForgeAnswer, StatusForge } from '../../support/status-forge.ts';
 
 const token = 'github_pat_canary-of-the-statuses';
 const place = '/v1/applications/thingy/commit-statuses';
 
-interface Told {
-  readonly path: string;
-  readonly authorization: string | undefined;
-  readonly context: string;
-  readonly state: string;
-  readonly description: string;
-  readonly url: string;
-}
-
-type Answer = (told: Told, response: ServerResponse) => void;
-
 let test: TestApi;
-let forge: Server;
-let apiUrl: string;
-let told: Told[];
-let answer: Answer;
+let forge: StatusForge;
 let lanes: Lane[];
 
-const created: Answer = (one, response) => {
-  response.writeHead(201, { 'content-type': 'application/json; charset=utf-8' });
-  response.end(JSON.stringify({ id: 1, state: one.state, context: one.context, description: one.description }));
-};
-
-function refuse(status: number, message: string, headers: Readonly<Record<string, string>> = {}): Answer {
-  return (_one, response) => {
-    response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers });
-    response.end(JSON.stringify({ message, documentation_url: 'https://docs.github.com/rest' }));
-  };
-}
-
-async function take(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = JSON.parse(await text(request)) as Readonly<Record<string, string>>;
-  const one = {
-    path: `${request.method ?? ''} ${request.url ?? ''}`,
-    authorization: request.headers.authorization,
-    ...{ context: body['context'] ?? '', state: body['state'] ?? '' },
-    ...{ description: body['description'] ?? '', url: body['target_url'] ?? '' },
-  };
-  told.push(one);
-  answer(one, response);
-}
-
 beforeEach(async () => {
-  [told, lanes, answer] = [[], [], created];
+  lanes = [];
   test = await startTestApi();
   await addThingy(test.store);
-  forge = createServer((request, response) => void take(request, response)).listen(0, '127.0.0.1');
-  await once(forge, 'listening');
-  apiUrl = `http://127.0.0.1:${String((forge.address() as AddressInfo).port)}/api/v3`;
+  forge = await startStatusForge();
 });
 
 afterEach(async () => {
   await Promise.all(lanes.map((lane) => lane.stop()));
-  forge.closeAllConnections();
   forge.close();
   await test.destroy();
 });
@@ -87,15 +43,11 @@ function report(retryMs = 100): Lane {
 }
 
 function connect(secret = token) {
-  return test.call('PUT', place, { json: { token: secret, repository: 'acme/thingy', apiUrl } });
-}
-
-function statesOf(context: string): readonly string[] {
-  return told.filter((one) => one.context === context).map(({ state }) => state);
+  return test.call('PUT', place, { json: { token: secret, repository: 'acme/thingy', apiUrl: forge.apiUrl } });
 }
 
 function waitForLast(context: string, state: string): Promise<boolean> {
-  return waitFor(`${context} is ${state}`, () => statesOf(context).at(-1) === state);
+  return waitFor(`${context} is ${state}`, () => forge.statesOf(context).at(-1) === state);
 }
 
 async function approve(run: RunId): Promise<void> {
@@ -104,7 +56,7 @@ async function approve(run: RunId): Promise<void> {
 }
 
 it('tells how a run and its gate stand, each with a context of its own, the newest last', async () => {
-  expect((await connect()).body).toEqual({ repository: 'acme/thingy', apiUrl, error: null });
+  expect((await connect()).body).toEqual({ repository: 'acme/thingy', apiUrl: forge.apiUrl, error: null });
   const run = await startRun(test.store, test.blobs);
   report();
   await waitForLast('loam/thingy', 'pending');
@@ -117,12 +69,12 @@ it('tells how a run and its gate stand, each with a context of its own, the newe
   await waitForLast('loam/thingy', 'failure');
 
   const { commit } = (await test.store.runs.get(run)) ?? {};
-  expect(new Set(told.map(({ path }) => path))).toEqual(
+  expect(new Set(forge.told.map(({ path }) => path))).toEqual(
     new Set([`POST /api/v3/repos/acme/thingy/statuses/${commit ?? ''}`]),
   );
-  expect(new Set(told.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${token}`]));
-  expect(new Set(told.map(({ url }) => url))).toEqual(new Set(['https://loam.example/runs/1']));
-  const descriptions = told.map(({ description }) => description);
+  expect(new Set(forge.told.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${token}`]));
+  expect(new Set(forge.told.map(({ url }) => url))).toEqual(new Set(['https://loam.example/runs/1']));
+  const descriptions = forge.told.map(({ description }) => description);
   expect(descriptions).toContain('waits for a person: loam approve thingy/1 approve');
   expect(descriptions).toContain('approved by ann');
   expect(descriptions.at(-1)).toMatch(/^thingy\/1 failed: task test: \[31m red/);
@@ -132,43 +84,43 @@ it('tells how a run and its gate stand, each with a context of its own, the newe
 it('tells again what the forge did not take, also after this process died, and never an older one last', async () => {
   await connect();
   const run = await startRun(test.store, test.blobs);
-  const failures: Answer[] = [
+  const failures: ForgeAnswer[] = [
     (_one, response) => response.destroy(),
     refuse(502, 'Bad Gateway'),
     refuse(403, 'You have exceeded a secondary rate limit', { 'retry-after': '1' }),
     (_one, response) => response.writeHead(201).destroy(), // taken, but the answer is lost
   ];
-  answer = (one, response) => (failures.shift() ?? created)(one, response);
+  forge.answer = (one, response) => (failures.shift() ?? created)(one, response);
   await report().stop();
   report();
   report(); // of a second process
-  await waitFor('it is taken', () => failures.length === 0 && told.length >= 5);
+  await waitFor('it is taken', () => failures.length === 0 && forge.told.length >= 5);
   await test.store.runs.finish(run, { status: 'succeeded', code: undefined, reason: undefined });
   await waitForLast('loam/thingy', 'success');
   await waitFor('nothing is due', async () => (await test.store.statuses.due(10)).length === 0);
 
-  const states = statesOf('loam/thingy');
+  const states = forge.statesOf('loam/thingy');
   expect(states.slice(states.indexOf('success'))).toEqual(['success']);
   expect((await test.store.runs.get(run))?.status).toBe('succeeded');
   expect((await test.call('GET', place)).body['error']).toBeNull();
 });
 
 it('shows what the forge refuses, holds up no run, and tells all of it with a token that works (I7)', async () => {
-  answer = refuse(401, 'Bad credentials');
+  forge.answer = refuse(401, 'Bad credentials');
   await connect('wrong-token');
   const run = await startRun(test.store, test.blobs);
   report();
   await waitFor('it is refused', async () => (await test.call('GET', place)).body['error'] !== null);
   const refused = await test.call('GET', place);
   await test.store.runs.finish(run, { status: 'succeeded', code: undefined, reason: undefined });
-  answer = created;
+  forge.answer = created;
   await connect();
   await waitForLast('loam/thingy', 'success');
   await waitFor('it is well again', async () => (await test.call('GET', place)).body['error'] === null);
 
   expect(refused.body['error']).toBe('the forge refuses the status: 401 Bad credentials');
   expect(refused.text).not.toContain('wrong-token');
-  expect(told.at(-1)?.authorization).toBe(`Bearer ${token}`);
+  expect(forge.told.at(-1)?.authorization).toBe(`Bearer ${token}`);
 });
 
 it('tells nothing of runs from before, nothing after it was removed, and of a commit only its newest run', async () => {
@@ -186,13 +138,13 @@ it('tells nothing of runs from before, nothing after it was removed, and of a co
   await test.store.runs.finish(retry, { status: 'succeeded', code: undefined, reason: undefined });
   await waitForLast('loam/thingy', 'success');
   expect((await test.call('DELETE', place)).body).toEqual({ repository: null, apiUrl: null, error: null });
-  const count = told.length;
+  const count = forge.told.length;
   await receiveRun(test.store);
   expect(await test.store.statuses.due(10)).toEqual([]);
-  expect(told).toHaveLength(count);
+  expect(forge.told).toHaveLength(count);
 
   const { commit: first } = (await test.store.runs.get(before)) ?? {};
-  expect(told.every(({ path }) => path.endsWith(commit ?? '') && !path.endsWith(first ?? ''))).toBe(true);
+  expect(forge.told.every(({ path }) => path.endsWith(commit ?? '') && !path.endsWith(first ?? ''))).toBe(true);
 });
 
 it('takes the repository from an address at GitHub, and refuses what would send the token elsewhere', async () => {
@@ -211,6 +163,6 @@ it('takes the repository from an address at GitHub, and refuses what would send 
   expect(set.body).toEqual({ repository: 'acme/shop', apiUrl: 'https://api.github.com', error: null });
   expect(unknown.body).toMatchObject({ code: 'input-invalid' });
   expect(new Set(refused)).toEqual(new Set([422]));
-  await test.store.statuses.connect(thingy, { apiUrl, repository: 'acme/thingy' }, new Secret(token));
+  await test.store.statuses.connect(thingy, { apiUrl: forge.apiUrl, repository: 'acme/thingy' }, new Secret(token));
   for (const { text: shown } of [set, await test.call('GET', place)]) expect(shown).not.toContain(token);
 });
