@@ -40,17 +40,22 @@ export function github(after: string, before: string): Delivery {
 
 export type Door = 'api' | 'relay';
 
-/** Sends a delivery once. Throws when nobody answers. */
-export async function post(
-  loam: Loam,
-  door: Door,
-  application: string,
-  { headers, body }: Delivery,
-): Promise<{ readonly status: number; readonly text: string }> {
+interface PostAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Sends a delivery once to an application of this machine, whose secret its hook knows. Throws when nobody answers. */
+export async function post(loam: Loam, door: Door, application: string, delivery: Delivery): Promise<PostAnswer> {
   const text = await readFile(path.join(loam.dataFolder, 'hooks', `${application}.json`), 'utf8');
   const { trigger, secret } = Hook.parse(JSON.parse(text));
   const { apiUrl, relayUrl } = loam.endpoint();
-  const response = await fetch(`${door === 'api' ? apiUrl : relayUrl}/v1/triggers/${trigger}`, {
+  return postSigned(`${door === 'api' ? apiUrl : relayUrl}/v1/triggers/${trigger}`, secret, delivery);
+}
+
+/** As `post`, to a trigger's URL: where a forge is told to send its webhooks, and with the secret that it was told. */
+export async function postSigned(url: string, secret: string, { headers, body }: Delivery): Promise<PostAnswer> {
+  const response = await fetch(url, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
