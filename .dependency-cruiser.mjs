@@ -15,6 +15,7 @@ const adapters = {
   'target/docker': ['dockerode', 'tar-stream', 'zod'],
   'target/process': ['zod'],
   'trust/exec': ['zod'],
+  'trust/settings': ['zod'],
   'trust/static': ['zod'],
   git: [],
   store: ['kysely', 'pg'],
@@ -26,12 +27,13 @@ const adapters = {
   status: ['@octokit/request'],
 };
 
-/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010). */
+/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010), settings of trusts (ADR 0015). */
 function neutral(name) {
   return [
     ...(name.endsWith('/docker') ? ['^src/adapters/engine/'] : []),
     ...(name.startsWith('target/') ? ['^src/adapters/front/'] : []),
     ...(name.startsWith('executor/') ? ['^src/adapters/executor/job/'] : []),
+    ...(name.startsWith('trust/') ? ['^src/adapters/trust/settings/'] : []),
   ];
 }
 

@@ -4,6 +4,7 @@ import type { LogStore } from '../ports/log-store.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunEngine } from '../ports/run-engine.ts';
 import type { Store } from '../ports/store.ts';
+import type { TrustProvider } from '../ports/trust-provider.ts';
 import type { Limits } from './guard.ts';
 import type { Receiver } from './receive.ts';
 import type { Links } from './view.ts';
@@ -14,6 +15,8 @@ export interface ApiDependencies {
   readonly engine: Pick<RunEngine, 'isOpen'>;
   readonly git: Git;
   readonly blobs: BlobStore;
+  /** Only asked whether what is registered can be right: tokens are drawn by workers. */
+  readonly trustProviders: readonly Pick<TrustProvider, 'kind' | 'checkSettings'>[];
   readonly logs: Pick<LogStore, 'read' | 'wait'>;
   readonly logger: Logger;
   readonly links: Links;

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { DomainError } from '../core/errors.ts';
 import type { Problem } from '../core/errors.ts';
+import { jsonPointer } from '../core/graph/json-pointer.ts';
 import type { Role } from '../core/model/access.ts';
 import type { Token } from '../ports/credential-store.ts';
 import { parseJson } from './json.ts';
@@ -166,16 +167,20 @@ function checkInput(schemas: InputSchemas, request: Request): Record<string, unk
     if (schema === undefined) continue;
     const result = schema.safeParse(part === 'body' ? readBody(request) : request[part]);
     if (result.success) input[part] = result.data;
-    else problems.push(...result.error.issues.map((issue) => describeIssue(part, issue)));
+    else
+      problems.push(
+        ...result.error.issues.map(({ path, message }) => ({ pointer: jsonPointer([part, ...path]), message })),
+      );
   }
-  const [first] = problems;
-  if (first === undefined) return input;
-  throw new DomainError('input-invalid', `${first.pointer}: ${first.message}`, { problems });
+  refuseInput(problems);
+  return input;
 }
 
-function describeIssue(part: string, issue: z.core.$ZodIssue): Problem {
-  const path = [part, ...issue.path].map((one) => String(one).replaceAll('~', '~0').replaceAll('/', '~1'));
-  return { pointer: `/${path.join('/')}`, message: issue.message };
+/** Throws when there are any. */
+export function refuseInput(problems: readonly Problem[]): void {
+  const [first] = problems;
+  if (first === undefined) return;
+  throw new DomainError('input-invalid', `${first.pointer}: ${first.message}`, { problems });
 }
 
 export function readBody(request: Request): unknown {

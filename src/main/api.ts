@@ -19,7 +19,7 @@ import { isSupervised, untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
 import { recordOf, writeRecord } from './processes.ts';
 import { readEndpoint } from './supervisor/supervisor.ts';
-import { openStores, prepareTemporal, temporalAddress } from './wiring.ts';
+import { openStores, openTrustProviders, prepareTemporal, temporalAddress } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -58,6 +58,7 @@ const api = createApi({
   git,
   blobs,
   logs,
+  trustProviders: openTrustProviders(config, logger),
   logger,
   links,
   wake,

@@ -38,6 +38,7 @@ import { Secret } from '../ports/secret.ts';
 import type { SecretBox } from '../ports/secret.ts';
 import type { Store } from '../ports/store.ts';
 import type { Target } from '../ports/target.ts';
+import type { TrustProvider } from '../ports/trust-provider.ts';
 
 export interface Stores {
   readonly store: Store;
@@ -215,6 +216,10 @@ export async function withBubblewrap(config: Config, logger: Logger): Promise<Co
   }
 }
 
+export function openTrustProviders({ searchPath }: Config, logger: Logger): readonly TrustProvider[] {
+  return [createExecTrustProvider({ logger, searchPath }), createStaticTrustProvider()];
+}
+
 export interface WorkerDependencies {
   readonly activities: ActivityDependencies;
   close(): Promise<void>;
@@ -237,7 +242,7 @@ export async function openWorker(config: Config, logger: Logger): Promise<Worker
         readLogin: config.docker.readRegistryLogin,
         logger,
       }),
-      trustProviders: [createExecTrustProvider({ logger, searchPath: config.searchPath }), createStaticTrustProvider()],
+      trustProviders: openTrustProviders(config, logger),
       engine,
       logger,
       hostId: config.hostId,

@@ -1,3 +1,4 @@
+import type { Problem } from '../core/errors.ts';
 import type { Secret } from './secret.ts';
 import type { Trust } from './credential-store.ts';
 
@@ -9,6 +10,8 @@ export interface DrawnToken {
 /** Draws tokens of a trust. `draw` may run twice; each call may give a new token. */
 export interface TrustProvider {
   readonly kind: Trust['provider'];
+  /** What is wrong with the provider's part of a registration, each with a pointer into it; nothing when it can be stored. */
+  checkSettings(settings: Readonly<Record<string, unknown>>): readonly Problem[];
   /**
    * Throws `trust-failed` (try again later), or what only a person can mend: `trust-revoked`, `trust-expired`, `trustor-disabled`, `trust-role-lost`.
    * Messages never contain a token. `settings` is the provider's part of the trust's registration, `credential` the secret that a person handed over with it.

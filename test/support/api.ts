@@ -1,5 +1,7 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto';
 import path from 'node:path';
+import { createExecTrustProvider } from '../../src/adapters/trust/exec/exec-trust-provider.ts';
+import { createStaticTrustProvider } from '../../src/adapters/trust/static/static-trust-provider.ts';
 import { createApi } from '../../src/api/create-api.ts';
 import type { Api } from '../../src/api/create-api.ts';
 import type { Limits } from '../../src/api/guard.ts';
@@ -85,6 +87,7 @@ export async function startTestApi(
     git: realGit ?? git,
     blobs: makeBlobs(blobs),
     logs,
+    trustProviders: [createExecTrustProvider({ logger: silentLogger }), createStaticTrustProvider()],
     logger: silentLogger,
     links: { apiUrl: () => url, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
     wake: () => {

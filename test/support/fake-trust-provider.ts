@@ -20,6 +20,10 @@ export class FakeTrustProvider implements TrustProvider {
   /** What each draw was given. */
   readonly settings: Readonly<Record<string, unknown>>[] = [];
 
+  checkSettings(): readonly [] {
+    return [];
+  }
+
   async draw(settings: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<DrawnToken> {
     signal.throwIfAborted();
     const draw = this.#plan(settings);

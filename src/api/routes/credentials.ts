@@ -6,7 +6,7 @@ import type { RunId } from '../../core/model/ids.ts';
 import type { Trust } from '../../ports/credential-store.ts';
 import { Secret } from '../../ports/secret.ts';
 import type { RouteDependencies } from '../dependencies.ts';
-import { defineRoute } from '../route.ts';
+import { defineRoute, refuseInput } from '../route.ts';
 import type { Route } from '../route.ts';
 import {
   ApplicationNameText,
@@ -169,11 +169,13 @@ function reconnectRoute(dependencies: RouteDependencies): Route {
  * dispatcher hands to its run until it has arrived.
  */
 async function connectTrust(
-  { store, wake, logger }: RouteDependencies,
+  { store, trustProviders, wake, logger }: RouteDependencies,
   trust: Pick<Trust, 'name' | 'provider' | 'settings'>,
   credential: string | undefined,
   by: string,
 ): Promise<{ readonly trust: Trust; readonly runs: readonly RunId[] }> {
+  const problems = trustProviders.find(({ kind }) => kind === trust.provider)?.checkSettings(trust.settings) ?? [];
+  refuseInput(problems.map((one) => ({ ...one, pointer: `/body/settings${one.pointer}` })));
   const connected = await store.trusts.put(trust, credential === undefined ? undefined : new Secret(credential));
   const open = await store.gates.list({ open: true });
   const waiting = open.filter(({ preview }) => preview.reconnect?.trust === trust.name);

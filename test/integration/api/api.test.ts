@@ -224,6 +224,39 @@ describe('settings', () => {
     expect(await test.call('PUT', route, { json: { config: { 'A B': 'x' } } })).toMatchObject({ status: 422 });
   });
 
+  it('stores no settings that the provider of a trust cannot read, and says where they are wrong (I10)', async () => {
+    const at = '/v1/trusts/cloud';
+    const good = { provider: 'static', settings: { expiresAt: '2130-01-31T10:00:00Z' }, credential: 'first' };
+    const wrong = { settings: { expiresAt: 'tomorrow' }, credential: 'next' };
+
+    const refused = await test.call('PUT', at, { json: { provider: 'static', ...wrong } });
+    const stored = await test.store.trusts.get('cloud');
+    const put = await test.call('PUT', at, { json: good });
+    const reconnected = await test.call('POST', `${at}/reconnect`, { json: wrong });
+    const program = { provider: 'exec', settings: { command: 'draw --now', secret: 'x' } };
+    const unreadable = await test.call('PUT', '/v1/trusts/demo', { json: program });
+
+    expect(put.status).toBe(200);
+    expect(stored).toBeUndefined();
+    for (const { status, body } of [refused, reconnected]) {
+      expect(status).toBe(422);
+      expect(body).toMatchObject({
+        code: 'input-invalid',
+        errors: [
+          {
+            pointer: '/body/settings/expiresAt',
+            message: 'must be an instant with its zone, such as 2030-01-31T10:00:00Z',
+          },
+        ],
+      });
+    }
+    expect((await test.store.trusts.get('cloud'))?.settings).toEqual(good.settings);
+    expect((await test.store.trusts.credential('cloud'))?.reveal()).toBe('first');
+    expect(unreadable.body).toMatchObject({
+      errors: [{ pointer: '/body/settings/command' }, { pointer: '/body/settings' }],
+    });
+  });
+
   it('takes secrets and never gives them back (I7)', async () => {
     const route = '/v1/applications/thingy/secrets/API_KEY';
     const put = await test.call('PUT', route, { json: { value: 'canary-1', environment: 'production' } });

@@ -269,12 +269,12 @@ describe('loam app, env, secret, trust, token', () => {
       '--command',
       'a b',
       '--setting',
-      'minSeconds=60',
+      'timeoutMs=60000',
       '--json',
     ]);
     const token = await loam('token add ann --role approver');
 
-    expect(json(trust)).toMatchObject({ name: 'demo', settings: { command: ['/bin/draw', 'a b'], minSeconds: 60 } });
+    expect(json(trust)).toMatchObject({ name: 'demo', settings: { command: ['/bin/draw', 'a b'], timeoutMs: 60_000 } });
     expect(token.out).toMatch(/^loam_\S{43}\n$/);
     expect((await loam('token list')).out).toMatch(/^ann +approver +does not expire/m);
     const roles = '--role developer:thingy --role approver:thingy/production --expires-at 2130-01-31T10:00:00Z';

@@ -42,6 +42,8 @@ const violating: readonly Case[] = [
   ['src/adapters/executor/job/to-other.ts', value('../process/b.ts'), ['adapter-executor-job']],
   ['src/adapters/target/process/to-other.ts', value('../../executor/process/b.ts'), ['adapter-target-process']],
   ['src/adapters/trust/exec/to-package.ts', value('kysely'), ['adapter-trust-exec']],
+  ['src/adapters/trust/settings/to-other.ts', value('../exec/b.ts'), ['adapter-trust-settings']],
+  ['src/adapters/trust/static/to-other.ts', value('../exec/b.ts'), ['adapter-trust-static']],
   ['src/adapters/trust/static/to-package.ts', value('kysely'), ['adapter-trust-static']],
   ['src/adapters/git/to-api.ts', type('../../api/b.ts'), ['adapter-git']],
   ['src/adapters/store/to-package.ts', value('express'), ['adapter-store']],
@@ -91,6 +93,7 @@ const lawful: readonly Case[] = [
   ['src/adapters/temporal/ok.ts', `${value('@temporalio/client')}export { x } from 'node:fs';\n`, []],
   ['src/adapters/image/docker/ok.ts', `${value('../../engine/b.ts')}export { x } from 'dockerode';\n`, []],
   ['src/adapters/target/process/ok.ts', `${value('../../front/b.ts')}export { x } from 'node:fs';\n`, []],
+  ['src/adapters/trust/static/ok.ts', value('../settings/b.ts'), []],
   ['src/adapters/store/ok.ts', `${value('kysely')}export type { x } from '../../ports/b.ts';\n`, []],
   ['workflows/ok.ts', `${type('../activities/types.ts')}export { x } from '../src/core/scheduler/b.ts';\n`, []],
   ['workflows/ok-temporal.ts', `${value('@temporalio/workflow')}export { x } from '../src/core/errors.ts';\n`, []],
@@ -119,7 +122,9 @@ const leaves = [
   ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'image/docker'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
-  ...['front', 'log', 'store', 'target/process', 'temporal'].map((room) => `src/adapters/${room}/b.ts`),
+  ...['front', 'log', 'store', 'target/process', 'temporal', 'trust/exec', 'trust/settings'].map(
+    (room) => `src/adapters/${room}/b.ts`,
+  ),
   ...['src/core/errors.ts', 'activities/b.ts', 'workflows/messages.ts', 'workflows/run.ts'],
   'test/support/b.ts',
 ];

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../../core/errors.ts';
 import type { Logger } from '../../../ports/logger.ts';
 import { Secret } from '../../../ports/secret.ts';
 import type { DrawnToken, TrustProvider } from '../../../ports/trust-provider.ts';
+import { checkSettings, instant, readSettings } from '../settings/trust-settings.ts';
 import { maskText } from './mask-text.ts';
 import { runTokenProgram } from './run-token-program.ts';
 import type { TokenProgramEnd } from './run-token-program.ts';
@@ -25,7 +26,7 @@ export const ExecTrustSettings = z.strictObject({
   timeoutMs: z.int().min(100).max(300_000).default(30_000),
   env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), noZeroByte).default({}),
   /** When the delegation itself ends. */
-  endsAt: z.iso.datetime({ offset: true }).optional(),
+  endsAt: instant.optional(),
 });
 export type ExecTrustSettings = z.infer<typeof ExecTrustSettings>;
 
@@ -57,8 +58,9 @@ export function createExecTrustProvider(options: ExecTrustProviderOptions): Trus
   const searchPath = options.searchPath ?? '/usr/local/bin:/usr/bin:/bin';
   return {
     kind: 'exec',
+    checkSettings: (settings) => checkSettings(ExecTrustSettings, settings),
     async draw(settings, signal): Promise<DrawnToken> {
-      const { command, timeoutMs, env } = readSettings(settings);
+      const { command, timeoutMs, env } = readSettings(ExecTrustSettings, settings);
       const startedMs = Date.now();
       const end = await runTokenProgram({ command, timeoutMs, signal, env: { PATH: searchPath, ...env } });
       const drawn = readToken(end, command[0], startedMs);
@@ -66,18 +68,10 @@ export function createExecTrustProvider(options: ExecTrustProviderOptions): Trus
       return drawn;
     },
     endsAtMs: (settings) => {
-      const { endsAt } = readSettings(settings);
+      const { endsAt } = readSettings(ExecTrustSettings, settings);
       return endsAt === undefined ? undefined : Date.parse(endsAt);
     },
   };
-}
-
-function readSettings(settings: Readonly<Record<string, unknown>>): ExecTrustSettings {
-  const result = ExecTrustSettings.safeParse(settings);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => ({ pointer: `/${path.join('/')}`, message }));
-  const text = problems.map(({ pointer, message }) => `${pointer} ${message}`).join('; ');
-  throw new DomainError('input-invalid', `the settings of the trust are not valid: ${text}`, { problems });
 }
 
 function readToken(end: TokenProgramEnd, program: string, startedMs: number): DrawnToken {

@@ -1,16 +1,18 @@
 import { z } from 'zod';
 import { DomainError } from '../../../core/errors.ts';
 import type { TrustProvider } from '../../../ports/trust-provider.ts';
+import { checkSettings, instant, readSettings } from '../settings/trust-settings.ts';
 
 /** Of a token whose end nobody named: it is used until a target refuses it. */
 const endlessMs = Date.UTC(9999, 11, 31);
 
-export const StaticTrustSettings = z.strictObject({ expiresAt: z.iso.datetime({ offset: true }).optional() });
+export const StaticTrustSettings = z.strictObject({ expiresAt: instant.optional() });
 
 /** A token that a person handed over once. Nothing renews it: no keeper is started for it, and when it has expired a person hands over the next. */
 export function createStaticTrustProvider(): TrustProvider {
   return {
     kind: 'static',
+    checkSettings: (settings) => checkSettings(StaticTrustSettings, settings),
     draw(settings, signal, credential) {
       return new Promise((resolve) => {
         signal.throwIfAborted();
@@ -35,12 +37,6 @@ export function createStaticTrustProvider(): TrustProvider {
 }
 
 function readEnd(settings: Readonly<Record<string, unknown>>): number | undefined {
-  const result = StaticTrustSettings.safeParse(settings);
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    const place = `/${issue?.path.join('/') ?? ''}`;
-    throw new DomainError('input-invalid', `the settings of the trust are not valid: ${place} ${issue?.message ?? ''}`);
-  }
-  const { expiresAt } = result.data;
+  const { expiresAt } = readSettings(StaticTrustSettings, settings);
   return expiresAt === undefined ? undefined : Date.parse(expiresAt);
 }
