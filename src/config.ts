@@ -31,6 +31,8 @@ export interface Config {
   readonly bindAddress: string;
   readonly api: {
     readonly port: number;
+    /** Without a slash at its end. */
+    readonly publicUrl: string | undefined;
     readonly hosts: readonly string[];
     readonly perSecond: number;
     /** Gives the administrator's token; undefined: one of the data folder. */
@@ -110,7 +112,8 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     bindAddress: values.LOAM_BIND_ADDRESS,
     api: {
       port: values.LOAM_API_PORT,
-      hosts: values.LOAM_HOSTS ?? [],
+      publicUrl: values.LOAM_PUBLIC_URL,
+      hosts: [...(values.LOAM_HOSTS ?? []), ...hostOf(values.LOAM_PUBLIC_URL)],
       perSecond: values.LOAM_API_PER_SECOND,
       readAdminToken: readerOf(values.LOAM_ADMIN_TOKEN),
     },
@@ -144,6 +147,10 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     },
     client: { url: values.LOAM_URL, readToken: readerOf(values.LOAM_TOKEN) },
   };
+}
+
+function hostOf(url: string | undefined): readonly string[] {
+  return url === undefined ? [] : [new URL(url).hostname];
 }
 
 function readerOf(secret: string | undefined): (() => string) | undefined {

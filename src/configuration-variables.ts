@@ -8,6 +8,10 @@ const hostId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.-]{0,62}$/, 'must be at 
 const namespace = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/, 'must be the name of a Temporal namespace');
 const databaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' });
 const ipAddress = z.union([z.ipv4(), z.ipv6()], 'must be an IP address');
+const publicUrl = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+  .refine((url) => !/[@?#]/.test(url), 'must not hold a name, a password, a query or a fragment')
+  .transform((url) => url.replace(/\/+$/, ''));
 const secret = z.string().regex(/^\S+$/, 'must not hold spaces or line breaks');
 
 /** Every variable that Loam knows; docs/configuration.md and .env.example are generated from it. Unknown names with the prefix are refused. */
@@ -59,6 +63,11 @@ export const variables = z.strictObject({
     hosts.optional(),
     'only 127.0.0.1, ::1 and localhost',
     'Names, with commas between, under which the API is called beside those of the loopback: of a proxy in front, or in a network of containers. Requests for others are refused.',
+  ),
+  LOAM_PUBLIC_URL: documented(
+    publicUrl.optional(),
+    'where the API listens',
+    'URL of the API as people and forges reach it, of the proxy in front: with it begin the URLs of runs and triggers in answers and in statuses of commits. Its name is one that LOAM_HOSTS need not hold.',
   ),
   LOAM_API_PER_SECOND: documented(
     count.prefault('300'),
@@ -155,7 +164,7 @@ export const variables = z.strictObject({
   LOAM_URL: documented(
     z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).optional(),
     'the API of the data folder',
-    'Where `loam` finds the API, and where a relay forwards to. An API that stands alone names itself so in its answers.',
+    'Where `loam` finds the API, and where a relay forwards to.',
   ),
   LOAM_TOKEN: documented(
     secret.optional(),

@@ -20,6 +20,8 @@ export interface ApiDependencies {
   readonly logs: Pick<LogStore, 'read' | 'wait'>;
   readonly logger: Logger;
   readonly links: Links;
+  /** Where this process listens: for hooks, which are on the same machine. */
+  readonly ownUrl: () => string;
   /** Tells the dispatcher to look into the database now. */
   readonly wake: () => void;
   /** Absolute path. */

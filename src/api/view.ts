@@ -19,9 +19,9 @@ import type {
   TrustView,
 } from './schema.ts';
 
-/** Where people find things; the port is known only once the server listens. */
+/** Where people and forges find things; the port is known only once the server listens. */
 export interface Links {
-  readonly apiUrl: () => string;
+  readonly publicUrl: () => string;
   readonly temporalUiUrl: string | undefined;
   readonly namespace: string;
 }
@@ -36,7 +36,7 @@ export function instantOrNull(ms: number | undefined): string | null {
 
 export function runUrl(links: Links, application: string, number: number, round = 1): string {
   const query = round === 1 ? '' : `?round=${round}`;
-  return `${links.apiUrl()}/v1/runs/${application}/${number}${query}`;
+  return `${links.publicUrl()}/v1/runs/${application}/${number}${query}`;
 }
 
 export function temporalUrl(links: Links, run: RunId): string | null {
@@ -50,7 +50,7 @@ export function viewApplication(links: Links, application: Application): Applica
     repositoryUrl: application.repositoryUrl,
     local: application.local,
     branches: [...application.branches],
-    triggerUrl: `${links.apiUrl()}/v1/triggers/${application.trigger}`,
+    triggerUrl: `${links.publicUrl()}/v1/triggers/${application.trigger}`,
     hasToken: application.hasToken,
     hasDeployKey: application.hasDeployKey,
     createdAt: instant(application.createdAtMs),

@@ -46,9 +46,9 @@ const heads = watchHeads({
   digest: (text) => parseDigest(`sha256:${createHash('sha256').update(text).digest('hex')}`),
   wake,
 });
-let apiUrl = endpoint?.apiUrl ?? '';
+let ownUrl = endpoint?.apiUrl ?? '';
 const links: Links = {
-  apiUrl: () => apiUrl,
+  publicUrl: () => config.api.publicUrl ?? ownUrl,
   temporalUiUrl: endpoint?.temporalUiUrl === '' ? undefined : endpoint?.temporalUiUrl,
   namespace: config.temporal.namespace,
 };
@@ -61,6 +61,7 @@ const api = createApi({
   trustProviders: openTrustProviders(config, logger),
   logger,
   links,
+  ownUrl: () => ownUrl,
   wake,
   dataFolder: config.dataDir,
   hookCommand: [process.execPath, path.join(root, 'src/main/hook.ts')],
@@ -73,7 +74,7 @@ const api = createApi({
   jobCapacity: config.jobs.capacity,
 });
 const server = await serveApi(api.app, config.api.port, config.bindAddress);
-apiUrl = isSupervised() ? server.url : (config.client.url ?? server.url);
+ownUrl = server.url;
 await api.writeRelayTriggers();
 const spool = await startSpool({ folder: path.join(config.dataDir, 'spool'), receive: api.receive, logger });
 const statuses = reportStatuses({
@@ -87,7 +88,7 @@ const statuses = reportStatuses({
 });
 const own = recordOf(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready
-logger.info({ apiUrl, door: server.url }, 'the API is ready');
+logger.info({ publicUrl: links.publicUrl(), door: server.url }, 'the API is ready');
 
 const reason = await untilAskedToEnd();
 logger.info({ reason }, 'the API drains');

@@ -18,6 +18,8 @@ import type { StatusForge } from '../support/status-forge.ts';
 import { kill, waitForAnother } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
 
+/** Of the proxy in front: the test stands in for it where it calls. */
+const publicUrl = 'https://loam.example/ci';
 const token = 'github_pat_canary-of-the-forge';
 
 let ledger: Ledger;
@@ -28,7 +30,7 @@ let forge: StatusForge;
 beforeAll(async () => {
   ledger = await createLedger();
   forge = await startStatusForge();
-  loam = await createLoam(ledger.env);
+  loam = await createLoam({ ...ledger.env, LOAM_PUBLIC_URL: `${publicUrl}/` });
   server = await startSshServer(path.join(loam.folder, 'sshd'));
   await loam.start();
 });
@@ -107,6 +109,8 @@ it('reads a private repository by ssh when a signed webhook tells of a push, and
   files.push('--known-hosts', await fileOf('known_hosts', server.knownHosts));
   const answer = await loam.json(['app', 'add', 'private', '--repository', repository, ...files]);
   const { triggerUrl, triggerSecret } = z.object({ triggerUrl: z.string(), triggerSecret: z.string() }).parse(answer);
+  expect(triggerUrl.startsWith(`${publicUrl}/v1/triggers/`)).toBe(true);
+  const trigger = triggerUrl.replace(publicUrl, loam.endpoint().apiUrl);
   const key = server.key.split('\n').at(-4) ?? ''; // the first lines are the same in every key of its kind
   expect(key).toHaveLength(70);
   // What a git that was killed leaves for a while lies beside the repositories.
@@ -119,8 +123,8 @@ it('reads a private repository by ssh when a signed webhook tells of a push, and
   const copy = await createWorkingCopy(loam, remote, lookingFiles(key));
   const { sha } = await copy.push('Look for the key');
   const delivery = github(sha, '0'.repeat(40));
-  const forged = await postSigned(triggerUrl, `${triggerSecret}x`, delivery);
-  const taken = await postSigned(triggerUrl, triggerSecret, delivery);
+  const forged = await postSigned(trigger, `${triggerSecret}x`, delivery);
+  const taken = await postSigned(trigger, triggerSecret, delivery);
   const ended = await waitForEnd(loam, 'private/1');
   const rounds = await commandLines.stop();
   const [, found = '', looks] = /^(control in .*) among (\d+)$/m.exec(await readLog(loam, 'private/1', 'look')) ?? [];
@@ -189,12 +193,11 @@ it('tells the forge how a run and its gate stand, also when worker and api are k
     ['pending', 'success'],
     ['pending', 'success'],
   ]);
-  const { apiUrl } = loam.endpoint();
   for (const one of forge.told)
     expect(one).toMatchObject({
       path: `POST /api/v3/repos/acme/told/statuses/${sha}`,
       authorization: `Bearer ${token}`,
-      url: `${apiUrl}/v1/runs/told/1`,
+      url: `${publicUrl}/v1/runs/told/1`,
     });
 });
 

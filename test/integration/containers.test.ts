@@ -54,7 +54,8 @@ async function readCompose(): Promise<z.output<typeof Compose>> {
 
 /** With what a person puts into .env. */
 function interpolate(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const fill = (value: string): string => value.replaceAll(/\$\{[A-Z_]+:\?[^}]*\}/g, 'given-by-the-person-1');
+  const fill = (value: string): string =>
+    value.replaceAll(/\$\{[A-Z_]+:\?[^}]*\}/g, 'given-by-the-person-1').replaceAll(/\$\{[A-Z_]+:-([^}]*)\}/g, '$1');
   return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, fill(value)]));
 }
 

@@ -89,7 +89,8 @@ export async function startTestApi(
     logs,
     trustProviders: [createExecTrustProvider({ logger: silentLogger }), createStaticTrustProvider()],
     logger: silentLogger,
-    links: { apiUrl: () => url, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
+    ownUrl: () => url,
+    links: { publicUrl: () => url, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
     wake: () => {
       wakes += 1;
     },

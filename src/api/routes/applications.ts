@@ -145,9 +145,9 @@ async function takeAgain(
 }
 
 async function installHook(dependencies: RouteDependencies, application: Application): Promise<void> {
-  const { store, git, links, dataFolder, hookCommand } = dependencies;
+  const { store, git, ownUrl, dataFolder, hookCommand } = dependencies;
   const settings = await writeHookSettings(dataFolder, {
-    url: links.apiUrl(),
+    url: ownUrl(),
     application: application.name,
     repository: application.repositoryUrl,
     trigger: application.trigger,

@@ -86,6 +86,7 @@ describe('readConfig', () => {
       LOAM_JOBS_CAPACITY: '0',
       LOAM_LOG_LEVEL: 'loud',
       LOAM_URL: 'ftp://secret-host',
+      LOAM_PUBLIC_URL: 'https://ann:secret@loam.example',
       LOAM_DATABASE_URL: 'mysql://loam:secret@host/loam',
       LOAM_TOKEN: 'secret with spaces',
       LOAM_API_PROT: '1',
@@ -95,6 +96,15 @@ describe('readConfig', () => {
 
     expect(new Set(variables)).toEqual(new Set(Object.keys(environment)));
     expect(() => readConfig(environment, folder)).not.toThrow(/secret/);
+  });
+
+  it('answers under the name of its public URL too, and takes no other kind of URL', () => {
+    const { api } = readConfig({ LOAM_PUBLIC_URL: 'https://loam.example:8443/ci/', LOAM_HOSTS: 'api' }, folder);
+
+    expect(api).toMatchObject({ publicUrl: 'https://loam.example:8443/ci', hosts: ['api', 'loam.example'] });
+    expect(readConfig({}, folder).api.publicUrl).toBeUndefined();
+    for (const url of ['loam.example', 'ftp://loam.example', 'https://ann@loam.example', 'https://loam.example/?a=b'])
+      expect(problemsOf({ LOAM_PUBLIC_URL: url })).toEqual(['LOAM_PUBLIC_URL']);
   });
 
   it('cannot be changed', () => {
