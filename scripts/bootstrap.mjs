@@ -37,7 +37,7 @@ const env = {
 };
 await installPackages();
 linkCommand();
-runProgram(process.argv.slice(2));
+await runProgram(process.argv.slice(2));
 
 function say(text) {
   process.stderr.write(`loam: ${text}\n`);
@@ -61,20 +61,20 @@ async function findNode() {
   const found = path.join(home, 'bin/node');
   if (existsSync(found)) return found;
   refuseInstall(`Node ${wanted}`);
-  return withLock(path.join(cache, '.lock'), () => {
+  return withLock(path.join(cache, '.lock'), async () => {
     if (existsSync(found)) return found;
     say(`this is Node ${process.versions.node}; fetching Node ${wanted} into ${home}`);
-    fetchNode(wanted, cache, home);
+    await fetchNode(wanted, cache, home);
     return found;
   });
 }
 
-function fetchNode(wanted, cache, home) {
+async function fetchNode(wanted, cache, home) {
   const work = path.join(cache, `.work-${randomBytes(6).toString('hex')}`);
   mkdirSync(work, { recursive: true });
   process.on('exit', () => rmSync(work, { recursive: true, force: true }));
   cpSync(path.join(root, 'scripts/runtime'), work, { recursive: true });
-  npm(npmCi, work, process.env);
+  await npm(npmCi, work, process.env);
 
   // npm drops an optional package whose checksum is wrong and still exits 0: only the file itself proves that it came.
   const packed = path.join(work, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin/node');
@@ -105,11 +105,11 @@ async function installPackages() {
   const isFresh = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
   if (isFresh()) return;
   refuseInstall('the packages');
-  await withLock(path.join(root, '.cache/install.lock'), () => {
+  await withLock(path.join(root, '.cache/install.lock'), async () => {
     if (isFresh()) return;
     const startedAt = Date.now();
     say('installing packages (npm ci) ...');
-    npm(npmCi, root, env);
+    await npm(npmCi, root, env);
     writeFileSync(stamp, wanted);
     say(`packages installed in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
   });
@@ -120,12 +120,13 @@ function refuseInstall(what) {
 }
 
 /** `npm run` names its own script, which any Node can start; else npm comes from PATH. */
-function npm(args, directory, environment) {
+async function npm(args, directory, environment) {
   const script = process.env.npm_execpath;
   const [program, first] = script?.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
-  const done = spawnSync(program, [...first, ...args], { cwd: directory, env: environment, stdio: ['ignore', 2, 2] });
-  if (done.status === 0) return;
-  throw new Error(`"npm ${args.join(' ')}" failed in ${directory}${done.error ? `: ${done.error.message}` : ''}`);
+  const options = { cwd: directory, env: environment, stdio: ['ignore', 2, 2] };
+  const { code, signal } = await run(program, [...first, ...args], options);
+  if (signal !== null) process.exit(128 + constants.signals[signal]);
+  if (code !== 0) throw new Error(`"npm ${args.join(' ')}" failed in ${directory}`);
 }
 
 /**
@@ -146,7 +147,7 @@ async function withLock(lock, work) {
   const release = () => rmSync(lock, { recursive: true, force: true });
   process.once('exit', release);
   try {
-    return work();
+    return await work();
   } finally {
     process.off('exit', release);
     release();
@@ -212,13 +213,25 @@ function linkCommand() {
   }
 }
 
-function runProgram([program, ...args]) {
+async function runProgram([program, ...args]) {
   if (program === undefined) return;
-  const child = spawn(program === 'node' ? node : program, args, { env, stdio: 'inherit' });
-  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
-  process.on('SIGINT', () => {
-    if (!process.stdin.isTTY) child.kill('SIGINT'); // a terminal has sent it to the child already
+  const { code, signal } = await run(program === 'node' ? node : program, args, { env, stdio: 'inherit' });
+  process.exit(code ?? 128 + constants.signals[signal]);
+}
+
+/** Hands on the signals that would end this process, so that what it started never outlives it. */
+function run(program, args, options) {
+  const child = spawn(program, args, options);
+  const forward = (signal) => {
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal); // a terminal has sent it to the child already
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+  for (const signal of signals) process.on(signal, forward);
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) => reject(new Error(`cannot start ${program}: ${error.message}`)));
+    child.on('exit', (code, signal) => {
+      for (const one of signals) process.off(one, forward);
+      resolve({ code, signal });
+    });
   });
-  child.on('error', (error) => die(`cannot start ${program}: ${error.message}`));
-  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 }

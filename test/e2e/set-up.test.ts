@@ -1,10 +1,13 @@
 // A bare machine: a fresh clone, an empty home, an empty npm configuration and cache; from Node 20 and from Node 24.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { access, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { processesOf, waitFor } from '../support/loam.ts';
 
 const execute = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '../..');
@@ -144,6 +147,22 @@ it(
   },
   setUpTimeoutMs,
 );
+
+it('ends the installation of packages when it is told to end, and holds no lock any more', async () => {
+  const { clone, environment } = await makeMachine('interrupted', nodes['24']);
+  const bootstrap = spawn('node', ['scripts/bootstrap.mjs', 'node', '--version'], { cwd: clone, env: environment });
+  const ended = once(bootstrap, 'exit');
+  const lock = path.join(clone, '.cache/install.lock');
+  const isInstalling = (): boolean => processesOf(path.join(clone, 'node_modules')).length > 0;
+  await waitFor('npm runs', () => existsSync(lock) && isInstalling());
+
+  bootstrap.kill('SIGTERM');
+
+  expect(await ended).toEqual([143, null]);
+  expect(isInstalling()).toBe(false);
+  expect(existsSync(lock)).toBe(false);
+  expect(existsSync(path.join(clone, 'node_modules/.loam-lock'))).toBe(false);
+});
 
 it('refuses a runtime whose checksum is not the pinned one and leaves nothing of it', async () => {
   const machine = await makeMachine('tampered', nodes['20']);
