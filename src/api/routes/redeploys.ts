@@ -112,7 +112,7 @@ async function startRedeploy(
   asked: AskedBy,
 ): Promise<TriggerAnswer> {
   const { logger } = dependencies;
-  await needBlobs(dependencies, release);
+  await needBlobs(dependencies, environment, release);
   const { ref, plan } = await makeRunPlan(dependencies, environment, release, redeploy);
   const wanted = { ref, after: release.commit, message, author: asked.by, plan };
   const answer = await receiveManual(dependencies, environment.application, asked, wanted);
@@ -121,10 +121,15 @@ async function startRedeploy(
   return answer;
 }
 
-/** Said now, not when the deploy has waited for its lock: what it needs is gone. */
-async function needBlobs({ blobs }: RouteDependencies, { number, image, template }: Release): Promise<void> {
+/** Said now, not when the deploy has waited for its lock: what it needs is gone. An image is no blob: the engine that starts it says whether it has it. */
+async function needBlobs(
+  { blobs }: RouteDependencies,
+  { target }: Environment,
+  { number, image, template }: Release,
+): Promise<void> {
   try {
-    for (const digest of [template, image]) if (digest !== undefined) await blobs.file(digest);
+    await blobs.file(template);
+    if (target === 'process' && image !== undefined) await blobs.file(image);
   } catch (error) {
     if (!(error instanceof DomainError) || error.code !== 'blob-missing') throw error;
     const message = `What release ${number} was made of is no longer stored; run its commit again with: loam trigger --commit`;
