@@ -1,10 +1,9 @@
 // I1, I2, I8: the worker is killed at each write with which a run ends, one after the other. The run ends all the same, once, as it should.
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { isLong, tell } from '../support/faults.ts';
+import { holdWrites } from '../support/hold-writes.ts';
 import { countedLines, countingFiles, createLedger, withoutHead } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, processesOf, waitFor } from '../support/loam.ts';
@@ -26,34 +25,6 @@ afterAll(async () => {
   await ledger.close();
 });
 
-interface Gate {
-  /** Lets one write of Loam's pass, and holds the next one back. False when none comes. */
-  step(): Promise<boolean>;
-  open(): void;
-}
-
-/** Holds back whoever would write to the database: SQLite has one lock for it. */
-function holdWrites(): Gate {
-  const database = new DatabaseSync(path.join(loam.dataFolder, 'loam.db'), { timeout: 60_000 });
-  const version = database.prepare('pragma data_version'); // another one after each write of somebody else
-  database.exec('begin immediate');
-  return {
-    async step() {
-      const before = JSON.stringify(version.get());
-      database.exec('commit');
-      const deadline = performance.now() + 5_000;
-      let hasWritten = false;
-      while (!hasWritten && performance.now() < deadline) {
-        await turn();
-        hasWritten = JSON.stringify(version.get()) !== before;
-      }
-      database.exec('begin immediate');
-      return hasWritten;
-    },
-    open: () => database.close(),
-  };
-}
-
 const points = isLong ? 40 : 8;
 
 it(`K5: a run ends as it should though its worker is killed at each of the ${String(points)} writes after its job's end (I1, I2)`, async () => {
@@ -69,16 +40,16 @@ it(`K5: a run ends as it should though its worker is killed at each of the ${Str
     const run = await trigger(loam, 'ending');
     runs.push(run);
     await ledger.waitForNote(`${run} count begins`);
-    const gate = holdWrites();
+    const writes = holdWrites(loam);
     ledger.open(`${run} count`);
     await waitFor('the job has ended', () => ledger.notes().some((note) => note.startsWith(`${run} count ends at `)));
     let passed = 0;
-    while (passed < point && (await gate.step())) passed += 1;
+    while (passed < point && (await writes.step())) passed += 1;
     const { status, tasks } = await readRun(loam, run);
     states.add(`run ${status}, task ${String(tasks[0]?.status)}`);
     tell(`write ${String(passed + 1)} of ${run}: run ${status}, task ${String(tasks[0]?.status)}`);
     const killed = await kill(loam, 'worker', '');
-    gate.open();
+    writes.release();
     await waitForAnother(loam, 'worker', '', killed);
   }
   const ended = await waitForEnds(loam, runs);

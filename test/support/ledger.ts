@@ -130,23 +130,25 @@ export function withoutHead(log: string): string {
 }
 
 /**
- * An application that tells the ledger of its start, and is healthy once the door `<name> <label>` is open. The label is what the file of that name in the
- * commit holds, else the number of the release. Which token of its environment's trust it was given it tells without saying it.
+ * An application that tells the ledger of its start, and is healthy once the door `<name> <label>` is open. It is called like its environment unless a name is
+ * given; the label is what the file of that name in the commit holds, else the number of the release. `/wait` is answered once the door `<name> <label> waits`
+ * is open. Which token of its environment's trust it was given it tells without saying it.
  */
-function reportingServer(ledger: Ledger, name: string): string {
-  return `${ledgerClient({ host: ledger.host, port: ledger.port })}import { createHash } from 'node:crypto';
+function reportingServer({ host, port }: Ledger, name?: string): string {
+  return `${ledgerClient({ host, port })}import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 const label = existsSync('label') ? readFileSync('label', 'utf8') : process.env.LOAM_RELEASE;
-const name = ${JSON.stringify(name)} + ' ' + label;
+const name = ${name === undefined ? 'process.env.LOAM_ENVIRONMENT' : JSON.stringify(name)} + ' ' + label;
 const tokenFile = process.env.LOAM_TRUST_TOKEN_FILE;
 if (tokenFile !== undefined)
   await note(name + ' holds ' + createHash('sha256').update(readFileSync(tokenFile, 'utf8')).digest('hex'));
 await note(name + ' starts');
 const server = http.createServer(async (request, response) => {
+  if (request.url === '/wait') while (!(await isOpen(name + ' waits'))) await delay(10);
   response.writeHead((await isOpen(name)) ? 200 : 503).end(name);
 });
 server.keepAliveTimeout = 500;
-server.listen(Number(process.env.PORT), '127.0.0.1');
+server.listen(Number(process.env.PORT));
 process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
 `;
 }
@@ -173,6 +175,10 @@ await note(name + ' begins');
 while (!(await isOpen(name))) await delay(10);
 `;
 
+function reportingBuild({ socketPath }: Ledger, build?: 'slow'): string {
+  return `${ledgerClient({ socketPath })}${build === undefined ? '' : slowBuild}await note(process.env.LOAM_RUN + ' is built');\n`;
+}
+
 export interface ServedOptions {
   /** A gate before the deploy. */
   readonly gate?: 'approve';
@@ -187,7 +193,7 @@ export function servedFiles(
 ): Readonly<Record<string, string>> {
   const approval = gate === undefined ? '' : `  ${gate}: {type: approval, environment: place, depends_on: template}\n`;
   return {
-    'build.mjs': `${ledgerClient({ socketPath: ledger.socketPath })}${build === undefined ? '' : slowBuild}await note(process.env.LOAM_RUN + ' is built');\n`,
+    'build.mjs': reportingBuild(ledger, build),
     'server.mjs': reportingServer(ledger, name),
     'loam.yaml': `version: 1
 applications:
@@ -199,6 +205,35 @@ workflow:
   template: {type: generate_template, application: ${name}, image: {get_output: build.digest}}
 ${approval}  deploy: {type: deploy_stack, environment: place, template: {get_output: template}${gate === undefined ? '' : `, depends_on: ${gate}`}, timeout: 3m}
 `,
+  };
+}
+
+/** What to push for deploys of the reporting server to all these places at once, each with an environment `<place>-process` and an environment `<place>-docker`. */
+export function placesFiles(
+  ledger: Ledger,
+  places: readonly string[],
+  baseImage: string,
+): Readonly<Record<string, string>> {
+  const environments = places.flatMap((place) => [`${place}-process`, `${place}-docker`]);
+  const targetOf = (environment: string): string => environment.split('-').at(-1) ?? '';
+  const deploys = environments.map(
+    (environment) =>
+      `  deploy-${environment}: {type: deploy_stack, environment: ${environment}, template: {get_output: template-${targetOf(environment)}}, timeout: 3m}\n`,
+  );
+  return {
+    'build.mjs': reportingBuild(ledger),
+    'server.mjs': reportingServer(ledger),
+    Dockerfile: `FROM ${baseImage}\nWORKDIR /app\nCOPY server.mjs .\nUSER 1000:1000\nCMD ["node", "server.mjs"]\n`,
+    'loam.yaml': `version: 1
+applications:
+  served: {start: node server.mjs, health: /}
+environments:
+${environments.map((environment) => `  ${environment}: {compute: ${targetOf(environment)}}\n`).join('')}workflow:
+  archive: {type: build_image, network: none, cmd: node build.mjs}
+  image: {type: build_image}
+  template-process: {type: generate_template, application: served, image: {get_output: archive.digest}}
+  template-docker: {type: generate_template, application: served, image: {get_output: image.digest}}
+${deploys.join('')}`,
   };
 }
 

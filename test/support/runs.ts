@@ -141,7 +141,15 @@ export async function addSilentApplication(
 }
 
 const Releases = z.object({
-  releases: z.array(z.object({ number: z.number(), status: z.string(), run: z.string(), commit: z.string() })),
+  releases: z.array(
+    z.object({
+      environment: z.string(),
+      number: z.number(),
+      status: z.string(),
+      run: z.string(),
+      commit: z.string(),
+    }),
+  ),
 });
 
 /** Newest first. */
