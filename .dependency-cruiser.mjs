@@ -12,6 +12,7 @@ const adapters = {
   engine: ['dockerode'],
   'image/docker': ['@balena/dockerignore', 'dockerfile-ast', 'dockerode', 'protobufjs', 'tar-stream', 'zod'],
   front: ['httpxy', 'zod'],
+  host: [],
   'target/docker': ['dockerode', 'tar-stream', 'zod'],
   'target/process': ['zod'],
   'trust/exec': ['zod'],
@@ -27,9 +28,10 @@ const adapters = {
   status: ['@octokit/request'],
 };
 
-/** Rooms that are no adapter of a port themselves: the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010), settings of trusts (ADR 0015). */
+/** Rooms that are no adapter of a port themselves: files and processes of this host (ADR 0016), the client of the container engine (ADR 0009), the front of all targets (ADR 0011), a job's files and script (ADR 0010), settings of trusts (ADR 0015). */
 function neutral(name) {
   return [
+    '^src/adapters/host/',
     ...(name.endsWith('/docker') ? ['^src/adapters/engine/'] : []),
     ...(name.startsWith('target/') ? ['^src/adapters/front/'] : []),
     ...(name.startsWith('executor/') ? ['^src/adapters/executor/job/'] : []),

@@ -37,6 +37,7 @@ const violating: readonly Case[] = [
   ['src/adapters/image/docker/to-other.ts', value('../../git/b.ts'), ['adapter-image-docker']],
   ['src/adapters/executor/process/to-engine.ts', value('../../engine/b.ts'), ['adapter-executor-process']],
   ['src/adapters/target/docker/to-other.ts', value('../process/b.ts'), ['adapter-target-docker']],
+  ['src/adapters/host/to-other.ts', value('../git/b.ts'), ['adapter-host']],
   ['src/adapters/front/to-target.ts', value('../target/process/b.ts'), ['adapter-front']],
   ['src/adapters/executor/docker/to-other.ts', value('../process/b.ts'), ['adapter-executor-docker']],
   ['src/adapters/executor/job/to-other.ts', value('../process/b.ts'), ['adapter-executor-job']],
@@ -94,6 +95,7 @@ const lawful: readonly Case[] = [
   ['src/adapters/image/docker/ok.ts', `${value('../../engine/b.ts')}export { x } from 'dockerode';\n`, []],
   ['src/adapters/target/process/ok.ts', `${value('../../front/b.ts')}export { x } from 'node:fs';\n`, []],
   ['src/adapters/trust/static/ok.ts', value('../settings/b.ts'), []],
+  ['src/adapters/log/folder/ok.ts', value('../../host/b.ts'), []],
   ['src/adapters/store/ok.ts', `${value('kysely')}export type { x } from '../../ports/b.ts';\n`, []],
   ['workflows/ok.ts', `${type('../activities/types.ts')}export { x } from '../src/core/scheduler/b.ts';\n`, []],
   ['workflows/ok-temporal.ts', `${value('@temporalio/workflow')}export { x } from '../src/core/errors.ts';\n`, []],
@@ -119,7 +121,7 @@ const packages = [
 ];
 const leaves = [
   ...['core/model', 'core/plan', 'core/scheduler', 'ports', 'api', 'main'].map((room) => `src/${room}/b.ts`),
-  ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'image/docker'].map(
+  ...['blob/folder', 'carrier-pigeon', 'engine', 'executor/process', 'git', 'host', 'image/docker'].map(
     (room) => `src/adapters/${room}/b.ts`,
   ),
   ...['front', 'log', 'store', 'target/process', 'temporal', 'trust/exec', 'trust/settings'].map(

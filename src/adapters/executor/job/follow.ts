@@ -1,13 +1,11 @@
-import { watch } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import type { JobEnd, JobOutput } from '../../../ports/executor.ts';
+import { FileChanges } from '../../host/file-changes.ts';
 import { readEnd } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 
 const chunkBytes = 256 * 1024;
-const pollMs = 200;
 
 export interface FollowOptions {
   readonly fromOffset: number;
@@ -21,7 +19,7 @@ export async function followJob(
   options: FollowOptions,
   endWithoutWord: () => JobEnd | undefined,
 ): Promise<JobEnd> {
-  const changes = new Changes(folder.path, options.signal);
+  const changes = new FileChanges(folder.path, options.signal);
   const file = await open(folder.output, 'r');
   try {
     let offset = options.fromOffset;
@@ -49,44 +47,4 @@ async function giveOutput(file: FileHandle, from: number, { signal, onOutput }: 
     await onOutput({ offset, bytes: buffer.subarray(0, bytesRead) });
     offset += bytesRead;
   }
-}
-
-/** Tells that something changed in a folder. Where the kernel gives no more watches, the poll alone does. */
-class Changes {
-  readonly #signal: AbortSignal;
-  #watcher: FSWatcher | undefined;
-  #pending = false;
-  #wake: (() => void) | undefined;
-
-  constructor(path: string, signal: AbortSignal) {
-    this.#signal = signal;
-    try {
-      this.#watcher = watch(path, () => this.#notice());
-      this.#watcher.on('error', () => this.#watcher?.close());
-    } catch {
-      this.#watcher = undefined;
-    }
-    signal.addEventListener('abort', this.#notice);
-  }
-
-  async next(): Promise<void> {
-    if (!this.#pending && !this.#signal.aborted) {
-      const { promise, resolve } = Promise.withResolvers<undefined>();
-      const timer = setTimeout(resolve, this.#watcher === undefined ? pollMs / 10 : pollMs, undefined);
-      this.#wake = () => resolve(undefined);
-      await promise;
-      clearTimeout(timer);
-    }
-    this.#pending = false;
-  }
-
-  close(): void {
-    this.#signal.removeEventListener('abort', this.#notice);
-    this.#watcher?.close();
-  }
-
-  readonly #notice = (): void => {
-    this.#pending = true;
-    this.#wake?.();
-  };
 }

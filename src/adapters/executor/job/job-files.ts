@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { DomainError } from '../../../core/errors.ts';
-import { deleteTree } from './delete-tree.ts';
+import { deleteTree } from '../../host/delete-tree.ts';
 import { exists } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { RunId, TaskName } from '../../../core/model/ids.ts';
 import type { Executor, JobSpec } from '../../../ports/executor.ts';
 import type { Logger } from '../../../ports/logger.ts';
-import { deleteTree } from '../job/delete-tree.ts';
+import { deleteTree } from '../../host/delete-tree.ts';
 import { forwardFile } from '../job/entry-script.ts';
 import { prepareJobsFolder } from '../job/job-files.ts';
 import { ProcessExecutor } from './executor.ts';

@@ -8,7 +8,7 @@ import type { LogPositionStore } from '../../../ports/log-store.ts';
 import { sealLog } from '../sealed/sealed-log.ts';
 import { SealedReader } from '../sealed/sealed-reader.ts';
 import { anotherWriter, stale } from '../stale.ts';
-import { FileChanges } from './file-changes.ts';
+import { FileChanges } from '../../host/file-changes.ts';
 import { isMissing, logFileName, logFilePath } from './log-file.ts';
 import { claimPath, LogWriter } from './log-writer.ts';
 
@@ -85,7 +85,7 @@ class FolderLogStore implements LogStore {
 
   async wait(key: LogKey, offset: number, { timeoutMs, signal }: Parameters<LogStore['wait']>[2]): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
-    const changes = new FileChanges(this.#folder, logFileName(key), signal);
+    const changes = new FileChanges(this.#folder, signal, logFileName(key));
     try {
       while (!signal.aborted) {
         const stored = await this.#positions.get(key);

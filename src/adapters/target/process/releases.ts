@@ -16,9 +16,9 @@ import { readReplicaState } from '../../front/replica-state.ts';
 import type { ReplicaState } from '../../front/replica-state.ts';
 import { keptFolder, releaseFolder, releasesFolder, replicaFolder } from '../../front/layout.ts';
 import { endProcess, isRunning } from '../../front/process-identity.ts';
+import { deleteTree } from '../../host/delete-tree.ts';
 import { listReleaseNames, listReplicaFolders, readReleaseFile, releaseFileName, SealedSpec } from './release-file.ts';
 import type { ReleaseFile } from './release-file.ts';
-import { removeFolder } from './remove-folder.ts';
 
 export interface ReleasesOptions {
   readonly data: string;
@@ -100,7 +100,7 @@ export class Releases {
     const folder = this.#folder(reference);
     await rm(path.join(folder, releaseFileName), { force: true }); // from here on nobody starts its keepers
     await this.#end(folder);
-    await removeFolder(folder);
+    await deleteTree(folder);
   }
 
   /** Ends every application of this data folder; their folders stay. */

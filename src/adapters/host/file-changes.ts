@@ -6,16 +6,16 @@ const pollMs = 250;
 /** Without a watch: the folder is not there yet, or the kernel gives no more watches. */
 const blindPollMs = 25;
 
-/** Tells that a file of a folder changed. */
+/** Tells that something changed in a folder, or one file of it. */
 export class FileChanges {
   readonly #folder: string;
-  readonly #name: string;
+  readonly #name: string | undefined;
   readonly #signal: AbortSignal;
   #watcher: FSWatcher | undefined;
   #isPending = false;
   #wake: (() => void) | undefined;
 
-  constructor(folder: string, name: string, signal: AbortSignal) {
+  constructor(folder: string, signal: AbortSignal, name?: string) {
     this.#folder = folder;
     this.#name = name;
     this.#signal = signal;
@@ -24,7 +24,7 @@ export class FileChanges {
   }
 
   /** Resolves at the next change since the last call, on abort, or after a while. */
-  async next(maxMs: number): Promise<void> {
+  async next(maxMs = pollMs): Promise<void> {
     if (this.#watcher === undefined) this.#watch();
     if (!this.#isPending && !this.#signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<undefined>();
@@ -44,7 +44,7 @@ export class FileChanges {
   #watch(): void {
     try {
       const watcher = watch(this.#folder, (_, name) => {
-        if (name === null || name === this.#name) this.#notice();
+        if (name === null || this.#name === undefined || name === this.#name) this.#notice();
       });
       watcher.on('error', () => {
         watcher.close();

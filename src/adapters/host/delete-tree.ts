@@ -1,7 +1,7 @@
 import { chmod, lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Deletes a folder, also one in which a job left folders that nobody may write to. Absent: does nothing. Twice at once is fine. */
+/** Deletes a folder, also one in which a job or an application left folders that nobody may write to. Absent: does nothing. Twice at once is fine. */
 export async function deleteTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
