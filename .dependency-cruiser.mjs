@@ -12,7 +12,7 @@ const adapters = {
   engine: ['dockerode'],
   'image/docker': ['@balena/dockerignore', 'dockerfile-ast', 'dockerode', 'protobufjs', 'tar-stream', 'zod'],
   front: ['httpxy', 'zod'],
-  host: [],
+  host: ['zod'],
   'target/docker': ['dockerode', 'tar-stream', 'zod'],
   'target/process': ['zod'],
   'trust/exec': ['zod'],

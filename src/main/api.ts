@@ -1,6 +1,7 @@
 // The doors, and behind them the dispatcher: both see the same rows, and a door that has written one wakes the dispatcher at once.
 import { createHash } from 'node:crypto';
 import path from 'node:path';
+import { identifyProcess } from '../adapters/host/process-identity.ts';
 import { createGitHubStatus } from '../adapters/status/github-status.ts';
 import { createRunEngine } from '../adapters/temporal/engine.ts';
 import { createApi } from '../api/create-api.ts';
@@ -17,7 +18,7 @@ import { watchHeads } from '../dispatch/missed-pushes.ts';
 import { ensureAdminToken } from './admin-token.ts';
 import { isSupervised, untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
-import { recordOf, writeRecord } from './processes.ts';
+import { writeRecord } from './processes.ts';
 import { readEndpoint } from './supervisor/supervisor.ts';
 import { openStores, openTrustProviders, prepareTemporal, temporalAddress } from './wiring.ts';
 
@@ -86,7 +87,7 @@ const statuses = reportStatuses({
     return runUrl(links, application, number, round);
   },
 });
-const own = recordOf(process.pid);
+const own = identifyProcess(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'api', own); // says to the supervisor that it is ready
 logger.info({ publicUrl: links.publicUrl(), door: server.url }, 'the API is ready');
 

@@ -1,5 +1,6 @@
 // The relay can stand alone: it needs a folder, a file of triggers and the address of the API; no database and no Temporal.
 import path from 'node:path';
+import { identifyProcess } from '../adapters/host/process-identity.ts';
 import { serveApi } from '../api/serve.ts';
 import { readConfig } from '../config.ts';
 import { ConfigurationError } from '../configuration-error.ts';
@@ -9,7 +10,7 @@ import { RelaySpool } from '../relay/spool.ts';
 import { createTriggers } from '../relay/triggers.ts';
 import { untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
-import { recordOf, writeRecord } from './processes.ts';
+import { writeRecord } from './processes.ts';
 
 const config = readConfig();
 const { url } = config.client;
@@ -28,7 +29,7 @@ const app = createRelay({
   wake: () => forwarder.wake(),
 });
 const server = await serveApi(app, config.relay.port, config.bindAddress);
-const own = recordOf(process.pid);
+const own = identifyProcess(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'relay', own); // says to the supervisor that it is ready
 logger.info({ relayUrl: server.url, apiUrl: url }, 'the relay is ready');
 

@@ -2,13 +2,14 @@
 import { setInterval } from 'node:timers';
 import path from 'node:path';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { identifyProcess } from '../adapters/host/process-identity.ts';
 import { createActivities } from '../../activities/index.ts';
 import { beat, sweep } from '../../activities/sweep.ts';
 import { bundleWorkflows } from '../adapters/temporal/bundle.ts';
 import { readConfig } from '../config.ts';
 import { isSupervised, untilAskedToEnd } from './lifetime.ts';
 import { createLogger } from './logger.ts';
-import { recordOf, writeRecord } from './processes.ts';
+import { writeRecord } from './processes.ts';
 import { openWorker, prepareTemporal, temporalAddress, withBubblewrap } from './wiring.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -72,7 +73,7 @@ const sweeping = setInterval(() => {
 }, sweepEveryMs);
 
 const running = Promise.all(workers.map((worker) => worker.run()));
-const own = recordOf(process.pid);
+const own = identifyProcess(process.pid);
 if (own !== undefined) await writeRecord(config.dataDir, 'worker', own); // says to the supervisor that it is ready
 logger.info({ address, capacity: config.jobs.capacity, bundle: bundle.path }, 'the worker is ready');
 

@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { identifyProcess } from '../../src/adapters/host/process-identity.ts';
 import { readConfig } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
 import type { Check } from '../../src/main/doctor/check.ts';
@@ -14,7 +15,7 @@ import { examine } from '../../src/main/doctor/examine.ts';
 import { checkGit } from '../../src/main/doctor/machine.ts';
 import { checkRunning } from '../../src/main/doctor/running.ts';
 import { checkTemporalCli } from '../../src/main/doctor/tools.ts';
-import { recordOf, writeRecord } from '../../src/main/processes.ts';
+import { writeRecord } from '../../src/main/processes.ts';
 import { run } from '../support/loam.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -72,7 +73,7 @@ async function pretendToRun(apiUrl: string, relayUrl = apiUrl): Promise<void> {
   await writeFile(path.join(dataDir, 'tokens/admin'), `${token}\n`, { mode: 0o600 });
   const endpoint = { apiUrl, relayUrl, temporalAddress: inject('temporalAddress'), temporalUiUrl: '' };
   await writeFile(path.join(dataDir, 'endpoint.json'), JSON.stringify(endpoint));
-  const own = recordOf(process.pid);
+  const own = identifyProcess(process.pid);
   if (own === undefined) throw new Error('this process has no record');
   await writeRecord(dataDir, 'up', own);
   await writeRecord(dataDir, 'worker', own);

@@ -12,7 +12,7 @@ import type { KeeperSpec } from '../../src/adapters/target/process/keeper/keeper
 import { readTree } from '../../src/adapters/target/process/keeper/process-tree.ts';
 import { readReplicaState } from '../../src/adapters/front/replica-state.ts';
 import type { ReplicaState } from '../../src/adapters/front/replica-state.ts';
-import { identifyProcess, isRunning, waitForEnd } from '../../src/adapters/front/process-identity.ts';
+import { identifyProcess, isRunning, waitForEnd } from '../../src/adapters/host/process-identity.ts';
 import { nodePrefixes } from '../../src/adapters/target/process/tool-prefix.ts';
 import { findBubblewrap } from './contracts/process-target-subject.ts';
 import { ask, makeWorkshop } from './contracts/target-builders.ts';

@@ -8,7 +8,7 @@ import { readReplicaState, writeReplicaState } from '../../src/adapters/front/re
 import type { ReplicaState } from '../../src/adapters/front/replica-state.ts';
 import { keptFolder, releaseFolder, replicaFolder } from '../../src/adapters/front/layout.ts';
 import type { ProcessTarget } from '../../src/adapters/target/process/process-target.ts';
-import { isRunning, waitForEnd } from '../../src/adapters/front/process-identity.ts';
+import { isRunning, waitForEnd } from '../../src/adapters/host/process-identity.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import type { ReleaseReference } from '../../src/ports/target.ts';
 import { findBubblewrap, findProcesses, openProcessTarget } from './contracts/process-target-subject.ts';

@@ -12,7 +12,7 @@ import { Route, readRoutes } from './route.ts';
 import { releaseKey } from './upstreams.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { frontFile, frontFolder, portSocketName, releaseName, routeFile, routesFolder } from './layout.ts';
-import { endProcess, ProcessIdentity } from './process-identity.ts';
+import { endProcess, ProcessIdentity } from '../host/process-identity.ts';
 
 const acknowledgeMs = 10_000;
 const pollMs = 25;
@@ -114,7 +114,7 @@ export class FrontControl {
 
   async end(): Promise<void> {
     const identity = (await askFront(this.#data))?.process ?? (await readJson(frontFile(this.#data), ProcessIdentity));
-    if (identity !== undefined) await endProcess(identity, endMs);
+    await endProcess(identity, endMs);
   }
 
   /** What another target serves there would never be ended. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ProcessIdentity } from './process-identity.ts';
+import { ProcessIdentity } from '../host/process-identity.ts';
 
 /** What the front says of itself on its control socket, `GET /status`. */
 export const FrontStatus = z.object({

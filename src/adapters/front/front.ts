@@ -2,7 +2,7 @@ import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import type { Logger } from '../../ports/logger.ts';
 import { routesFolder } from './layout.ts';
-import type { ProcessIdentity } from './process-identity.ts';
+import type { ProcessIdentity } from '../host/process-identity.ts';
 import type { FrontStatus } from './front-status.ts';
 import { listen } from './listeners.ts';
 import type { PortListener } from './listeners.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { readJson, writeJson } from './json-file.ts';
-import { ProcessIdentity } from './process-identity.ts';
+import { ProcessIdentity } from '../host/process-identity.ts';
 
 /** What a keeper says about its replica; the front and the target read it. */
 export const ReplicaState = z.object({

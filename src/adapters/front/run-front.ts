@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from '../../ports/logger.ts';
 import { writeJson } from './json-file.ts';
 import { controlSocketName, frontFile, frontFolder, routesFolder } from './layout.ts';
-import { identifyProcess } from './process-identity.ts';
+import { identifyProcess } from '../host/process-identity.ts';
 import { holdName } from './single-instance.ts';
 import { Front } from './front.ts';
 

@@ -10,8 +10,10 @@ import { DomainError } from '../../core/errors.ts';
 import { prepareNamespace } from './namespace.ts';
 import type { PrepareOptions } from './namespace.ts';
 import { freePort, isListening } from './port.ts';
-import { identifyProcess, isRunning, readRecord, writeRecord } from './process-record.ts';
-import type { ProcessIdentity, ServerRecord } from './process-record.ts';
+import { identifyProcess, isRunning } from '../host/process-identity.ts';
+import type { ProcessIdentity } from '../host/process-identity.ts';
+import { readRecord, writeRecord } from './process-record.ts';
+import type { ServerRecord } from './process-record.ts';
 import { serverFlags } from './server-flags.ts';
 
 export const serverVersion = '1.32.0';
@@ -104,7 +106,8 @@ async function launch(options: DevServerOptions, port: number, uiPort: number): 
   const child = spawnServer(options, serverFlags({ ...options, port, uiPort, database }), log);
   closeSync(log);
   const failure = watchStart(child);
-  const identity = identifyProcess(child.pid ?? -1);
+  // One that could not be started, or has ended already, has none: `failure` tells.
+  const identity = identifyProcess(child.pid ?? -1) ?? { pid: child.pid ?? -1, startTime: '' };
   const record = { ...identity, version: serverVersion, port, uiPort };
   const server = describeServer(record, false);
   try {

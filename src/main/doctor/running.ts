@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
 import { z } from 'zod';
+import { isRunning } from '../../adapters/host/process-identity.ts';
 import { isListening } from '../../adapters/temporal/port.ts';
 import { findDevServer } from '../../adapters/temporal/server.ts';
 import type { Config } from '../../config.ts';
-import { isAlive, readRecord, safeJson } from '../processes.ts';
+import { readRecord, safeJson } from '../processes.ts';
 import { Endpoint } from '../supervisor/endpoint.ts';
 import { describe, missing, ok, warning } from './check.ts';
 import type { Check } from './check.ts';
@@ -28,7 +29,7 @@ interface Records {
 export async function checkRunning(config: Config): Promise<readonly Check[]> {
   const { dataDir } = config;
   const [supervisor, endpoint] = await Promise.all([readRecord(dataDir, 'up'), readEndpoint(config)]);
-  const records: Records = { isUp: supervisor !== undefined && isAlive(supervisor), endpoint };
+  const records: Records = { isUp: supervisor !== undefined && isRunning(supervisor), endpoint };
   const checks = await Promise.all([
     checkApi(config, records),
     checkWorker(config, records),
@@ -86,7 +87,7 @@ async function readToken({ dataDir }: Config): Promise<string | undefined> {
 
 async function checkWorker({ dataDir }: Config, records: Records): Promise<Check> {
   const record = await readRecord(dataDir, 'worker');
-  if (record !== undefined && isAlive(record)) return ok('worker', `process ${record.pid}`);
+  if (record !== undefined && isRunning(record)) return ok('worker', `process ${record.pid}`);
   const found = record === undefined ? 'no record of one' : `process ${record.pid} is gone`;
   return absent('worker', records, found, `read ${path.join(dataDir, 'processes/worker.log')}`);
 }

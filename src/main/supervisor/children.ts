@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { endProcess, identifyProcess } from '../../adapters/host/process-identity.ts';
 import { childEnvironment } from '../../config.ts';
 import { supervisedFlag } from '../lifetime.ts';
-import { endProcess, readRecord, recordOf, removeRecord, waitUntil } from '../processes.ts';
+import { readRecord, removeRecord, waitUntil } from '../processes.ts';
 
 export interface ChildSpec {
   readonly name: string;
@@ -91,7 +92,7 @@ export function createChildren({ dataFolder, say }: ChildrenOptions): Children {
     await Promise.all(
       [...running.values()].map(async ({ spec, child, timer }) => {
         clearTimeout(timer);
-        if (child.pid !== undefined) await endProcess(recordOf(child.pid), graceMs);
+        if (child.pid !== undefined) await endProcess(identifyProcess(child.pid), graceMs);
         await removeRecord(dataFolder, spec.name);
       }),
     );

@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { ProcessIdentity, endProcess, identifyProcess, isRunning } from '../../adapters/host/process-identity.ts';
 import { cleanText } from '../../cli/terminal.ts';
 import { readConfig } from '../../config.ts';
 import { ConfigurationError } from '../../configuration-error.ts';
 import type { Config } from '../../config.ts';
 import { findDevServer } from '../../adapters/temporal/server.ts';
-import { ProcessRecord, endProcess, findProcess, isAlive, readRecord, recordOf, safeJson } from '../processes.ts';
+import { findProcess, readRecord, safeJson } from '../processes.ts';
 import { openTargets } from '../wiring.ts';
 import { createApiCaller } from './api-caller.ts';
 import { demoApplication, demoFolder, pushFirstCommit, registerDemo } from './demo.ts';
@@ -90,15 +91,15 @@ function readArguments(args: readonly string[]): UpOptions | number {
 async function takeOver(config: Config): Promise<(() => Promise<void>) | undefined> {
   const file = path.join(config.dataDir, 'processes/up.json');
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  const own = JSON.stringify(recordOf(process.pid));
+  const own = JSON.stringify(identifyProcess(process.pid));
   for (;;) {
     try {
       await writeFile(file, own, { flag: 'wx' });
       return () => rm(file, { force: true });
     } catch {
       const text = await readFile(file, 'utf8').catch(() => '');
-      const holder = ProcessRecord.safeParse(safeJson(text)).data;
-      if (holder !== undefined && isAlive(holder)) return undefined;
+      const holder = ProcessIdentity.safeParse(safeJson(text)).data;
+      if (holder !== undefined && isRunning(holder)) return undefined;
       await rm(file, { force: true }); // of a supervisor that was killed
     }
   }

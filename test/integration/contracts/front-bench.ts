@@ -10,7 +10,7 @@ import type { Route } from '../../../src/adapters/front/route.ts';
 import { writeJson } from '../../../src/adapters/front/json-file.ts';
 import { writeReplicaState } from '../../../src/adapters/front/replica-state.ts';
 import { releaseFolder, replicaFolder, routeFile, routesFolder } from '../../../src/adapters/front/layout.ts';
-import { identifyProcess } from '../../../src/adapters/front/process-identity.ts';
+import { identifyProcess } from '../../../src/adapters/host/process-identity.ts';
 import { openProcessTarget } from './process-target-subject.ts';
 import type { ProcessTargetSubject } from './process-target-subject.ts';
 import { staging, takeFrontPort, thingy } from './target-builders.ts';

@@ -1,34 +1,22 @@
 import { readFileSync, readdirSync } from 'node:fs';
+import { isRunning, readStat } from '../../host/process-identity.ts';
+import type { ProcessStat } from '../../host/process-identity.ts';
 import type { ShimIdentity } from '../job/job-folder.ts';
 
-export interface ProcessEntry {
+export interface ProcessEntry extends ProcessStat {
   readonly pid: number;
-  readonly parent: number;
-  readonly session: number;
-  /** Field 22 of /proc/<pid>/stat: a pid alone is given away again. */
-  readonly startTime: string;
 }
 
-/** All processes that live; a zombie does not. */
+/** All processes that live. */
 export function readProcesses(): ReadonlyMap<number, ProcessEntry> {
   const entries = new Map<number, ProcessEntry>();
   for (const name of readdirSync('/proc')) {
-    const entry = isPid(name) ? readProcess(Number(name)) : undefined;
-    if (entry !== undefined) entries.set(entry.pid, entry);
+    if (!isPid(name)) continue;
+    const pid = Number(name);
+    const stat = readStat(pid);
+    if (stat !== undefined) entries.set(pid, { pid, ...stat });
   }
   return entries;
-}
-
-export function readProcess(pid: number): ProcessEntry | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, parent, , session, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name before may hold anything
-    const startTime = rest[15];
-    if (state === 'Z' || state === 'X' || startTime === undefined) return undefined;
-    return { pid, parent: Number(parent), session: Number(session), startTime };
-  } catch {
-    return undefined;
-  }
 }
 
 let bootId: string | undefined;
@@ -39,7 +27,7 @@ function readBootId(): string {
 
 /** Is it this very shim that still runs? */
 export function isShimAlive(shim: ShimIdentity): boolean {
-  return shim.bootId === readBootId() && readProcess(shim.pid)?.startTime === shim.startTime;
+  return shim.bootId === readBootId() && isRunning(shim);
 }
 
 /** The shim and its helpers: its session, unless another process got its pid. */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../../../core/errors.ts';
 import { daemonPollMs, daemonStartMs, startDaemon } from '../../front/daemon.ts';
 import type { DaemonPrograms } from '../../front/daemon.ts';
-import { isRunning } from '../../front/process-identity.ts';
+import { isRunning } from '../../host/process-identity.ts';
 import { readReplicaState } from '../../front/replica-state.ts';
 import type { ReplicaState } from '../../front/replica-state.ts';
 import type { KeeperSpec } from './keeper/keeper-spec.ts';

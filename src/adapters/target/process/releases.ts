@@ -15,7 +15,7 @@ import { killLeftovers } from './keeper/process-tree.ts';
 import { readReplicaState } from '../../front/replica-state.ts';
 import type { ReplicaState } from '../../front/replica-state.ts';
 import { keptFolder, releaseFolder, releasesFolder, replicaFolder } from '../../front/layout.ts';
-import { endProcess, isRunning } from '../../front/process-identity.ts';
+import { endProcess, isRunning } from '../../host/process-identity.ts';
 import { deleteTree } from '../../host/delete-tree.ts';
 import { listReleaseNames, listReplicaFolders, readReleaseFile, releaseFileName, SealedSpec } from './release-file.ts';
 import type { ReleaseFile } from './release-file.ts';

@@ -4,7 +4,7 @@ import { readRoutes } from '../../front/route.ts';
 import { readReplicaState } from '../../front/replica-state.ts';
 import type { ReplicaState } from '../../front/replica-state.ts';
 import { releaseFolder, replicaFolder } from '../../front/layout.ts';
-import { isRunning } from '../../front/process-identity.ts';
+import { isRunning } from '../../host/process-identity.ts';
 
 /** What runs, for `loam up`, `loam doctor` and the API. */
 export interface TargetStatus {

@@ -1,5 +1,5 @@
 import { whyUnhealthy } from '../../../front/health.ts';
-import type { ProcessIdentity } from '../../../front/process-identity.ts';
+import type { ProcessIdentity } from '../../../host/process-identity.ts';
 import { findPortHolder, readTree } from './process-tree.ts';
 
 export type Checkup =

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../../ports/logger.ts';
-import type { ProcessIdentity } from '../../../front/process-identity.ts';
+import type { ProcessIdentity } from '../../../host/process-identity.ts';
 import { AppLog } from './app-log.ts';
 import { appFolder, removePlainToken, startApp } from './app-process.ts';
 import type { AppProcess } from './app-process.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { identifyProcess, readStat, signalProcess } from '../../../front/process-identity.ts';
-import type { ProcessIdentity } from '../../../front/process-identity.ts';
+import { identifyProcess, readStat, signalProcess } from '../../../host/process-identity.ts';
+import type { ProcessIdentity } from '../../../host/process-identity.ts';
 
 /** A process and all that descend from it, parents first. */
 export function readTree(root: ProcessIdentity): readonly ProcessIdentity[] {

@@ -1,6 +1,6 @@
 import { json } from 'node:stream/consumers';
 import type { Logger } from '../../../../ports/logger.ts';
-import { identifyProcess } from '../../../front/process-identity.ts';
+import { identifyProcess } from '../../../host/process-identity.ts';
 import { holdName } from '../../../front/single-instance.ts';
 import { Keeper } from './keeper.ts';
 import { KeeperSpec } from './keeper-spec.ts';

@@ -10,17 +10,25 @@ export const ProcessIdentity = z.object({
 });
 export type ProcessIdentity = Readonly<z.infer<typeof ProcessIdentity>>;
 
-/** Parent and start time of a process that runs; a zombie counts as gone. */
-export function readStat(pid: number): { readonly parent: number; readonly startTime: string } | undefined {
+export interface ProcessStat {
+  readonly parent: number;
+  readonly session: number;
+  readonly startTime: string;
+}
+
+/** Of a process that runs. A zombie counts as gone, unless threads of it still run: they hold its ports and files. */
+export function readStat(pid: number): ProcessStat | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch {
     return undefined;
   }
-  const [state, parent, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name in parentheses may hold anything
-  const startTime = rest[17];
-  return state === 'Z' || startTime === undefined ? undefined : { parent: Number(parent), startTime };
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // the name in parentheses may hold anything
+  const [state, parent, , session] = fields;
+  const [threads, startTime] = [Number(fields[17]), fields[19]];
+  if (startTime === undefined || state === 'X' || (state === 'Z' && threads <= 1)) return undefined;
+  return { parent: Number(parent), session: Number(session), startTime };
 }
 
 /** Undefined when no such process runs. */
@@ -52,10 +60,11 @@ export async function waitForEnd(identities: readonly ProcessIdentity[], timeout
   return true;
 }
 
-/** TERM, and KILL for what still runs after `graceMs`. */
-export async function endProcess(identity: ProcessIdentity, graceMs: number): Promise<void> {
+/** TERM, and KILL for what still runs after `graceMs`. Resolves when it is gone. */
+export async function endProcess(identity: ProcessIdentity | undefined, graceMs: number): Promise<void> {
+  if (identity === undefined) return;
   signalProcess(identity, 'SIGTERM');
   if (await waitForEnd([identity], graceMs)) return;
   signalProcess(identity, 'SIGKILL');
-  await waitForEnd([identity], 2000);
+  await waitForEnd([identity], 5_000);
 }
