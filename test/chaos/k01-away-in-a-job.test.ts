@@ -1,7 +1,8 @@
 // I2: in mid-job Loam is away for a while, all of it or its worker alone. The job goes on meanwhile, as a process or in a container: all four at once.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { useEngine } from '../support/engine.ts';
+import { startEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { isLong, tell } from '../support/faults.ts';
 import { countedLines, countingFiles, createLedger, withoutHead } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
@@ -18,12 +19,13 @@ interface Bed {
   readonly loam: Loam;
 }
 
+let host: EngineHost;
 let engine: TestEngine;
 let ledger: Ledger;
 let beds: readonly Bed[] = [];
 
 beforeAll(async () => {
-  engine = await useEngine();
+  ({ host, engine } = await startEngine());
   ledger = await createLedger(engine.hostAddress);
   beds = await Promise.all([
     makeBed('process', 'everything'),
@@ -36,6 +38,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(beds.map(({ loam }) => loam.destroy()));
   await ledger.close();
+  await host.stop();
 });
 
 async function makeBed(executor: Bed['executor'], away: Bed['away']): Promise<Bed> {

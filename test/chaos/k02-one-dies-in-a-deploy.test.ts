@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
 import { installationOf } from '../../src/adapters/target/docker/container-spec.ts';
-import { useEngine } from '../support/engine.ts';
+import { startEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { tell } from '../support/faults.ts';
 import { holdWrites } from '../support/hold-writes.ts';
 import type { HeldWrites } from '../support/hold-writes.ts';
@@ -23,13 +24,14 @@ import type { Victim } from '../support/victims.ts';
 type Target = 'process' | 'docker';
 const targets: readonly Target[] = ['process', 'docker'];
 
+let host: EngineHost;
 let testEngine: TestEngine;
 let engine: Docker;
 let ledger: Ledger;
 let loam: Loam;
 
 beforeAll(async () => {
-  testEngine = await useEngine();
+  ({ host, engine: testEngine } = await startEngine());
   engine = openEngine(testEngine.socketPath);
   ledger = await createLedger(testEngine.hostAddress);
   loam = await createLoam({
@@ -43,9 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await loam.destroy();
   await ledger.close();
-  const label = [`loam.installation=${installationOf(loam.dataFolder)}`];
-  for (const { Id } of await engine.listContainers({ all: true, filters: { label } }))
-    await engine.getContainer(Id).remove({ force: true, v: true });
+  await host.stop();
 });
 
 /** One environment of an application. */
@@ -242,11 +242,11 @@ describe('K2: a deploy whose worker is killed at one of its stages', () => {
       open(['begun'], '2');
     }
 
-    // Requests that the releases of before have still to answer keep them from ending.
-    const waiting = at('draining', 'drained').map(({ url }) => curl(`${url}/wait`).then(({ text }) => text, String));
     const later = ['started', 'switched', 'draining', 'drained'] as const;
     runs.push(...(await Promise.all(at(...later).map(scale))));
     await waitFor('the new releases are started', () => stand('started'));
+    // Requests that the releases of before have still to answer keep them from ending.
+    const waiting = at('draining', 'drained').map(({ url }) => curl(`${url}/wait`).then(({ text }) => text, String));
     open(['draining', 'drained'], '2');
     await waitFor(
       'the old releases drain',

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
-import { useEngine } from '../support/engine.ts';
+import { startEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
 import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { tell } from '../support/faults.ts';
 import { numberedLines, withoutHead } from '../support/ledger.ts';
 import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
@@ -21,6 +22,7 @@ workflow:
   after: {type: repo_job, network: none, depends_on: count, cmd: echo done}
 `;
 
+let host: EngineHost;
 let testEngine: TestEngine;
 let engine: Docker;
 let loam: Loam;
@@ -29,7 +31,7 @@ let copy: WorkingCopy;
 const pushes: Promise<unknown>[] = [];
 
 beforeAll(async () => {
-  testEngine = await useEngine();
+  ({ host, engine: testEngine } = await startEngine());
   engine = openEngine(testEngine.socketPath);
   loam = await createLoam({
     LOAM_EXECUTOR: 'docker',
@@ -43,6 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await loam.destroy();
   await Promise.all(pushes);
+  await host.stop();
 });
 
 /** How often a container began for this task, as the engine wrote it down. */

@@ -5,9 +5,10 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
 import { installationOf } from '../../src/adapters/target/docker/container-spec.ts';
-import { useEngine } from '../support/engine.ts';
+import { startEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
 import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
 import { addApplication, curl, peekLog, readRun, statuses, trigger, urlOf, waitForEnd } from '../support/runs.ts';
@@ -15,6 +16,7 @@ import { addApplication, curl, peekLog, readRun, statuses, trigger, urlOf, waitF
 const root = path.resolve(import.meta.dirname, '../..');
 const patienceMs = 120_000;
 
+let host: EngineHost;
 let testEngine: TestEngine;
 let engine: Docker;
 let loam: Loam;
@@ -32,7 +34,7 @@ process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeI
 `;
 
 beforeAll(async () => {
-  testEngine = await useEngine();
+  ({ host, engine: testEngine } = await startEngine());
   engine = openEngine(testEngine.socketPath);
   const tools = path.join(testEngine.folder, 'tools');
   await mkdir(tools, { recursive: true });
@@ -53,10 +55,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await loam.destroy();
-  const installation = installationOf(loam.dataFolder);
-  for (const { Id } of await containers()) await engine.getContainer(Id).remove({ force: true });
-  const { Volumes } = await engine.listVolumes({ filters: { name: [`loam-${installation}-`] } });
-  for (const { Name } of Volumes) await engine.getVolume(Name).remove();
+  await host.stop();
 }, 180_000);
 
 function containers(): Promise<Docker.ContainerInfo[]> {

@@ -68,7 +68,7 @@ async function openDoor(): Promise<Shared> {
   const door = path.join(folder, 'door');
   let started: Promise<{ readonly host: EngineHost; readonly engine: TestEngine }> | undefined;
   const server = createServer((_, response) => {
-    started ??= start();
+    started ??= startEngine();
     started.then(
       ({ engine }) => response.end(JSON.stringify(engine)),
       (error: unknown) => response.writeHead(500).end(error instanceof Error ? error.message : String(error)),
@@ -87,7 +87,8 @@ async function openDoor(): Promise<Shared> {
   };
 }
 
-async function start(): Promise<{ readonly host: EngineHost; readonly engine: TestEngine }> {
+/** An engine of one's own, to kill it while other tests run, or to go on while another test kills the shared one. */
+export async function startEngine(): Promise<{ readonly host: EngineHost; readonly engine: TestEngine }> {
   await requireEnginePrograms();
   const host = await startEngineHost();
   try {
