@@ -3,31 +3,32 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { descendantsOf, readProcesses } from '../../src/adapters/executor/process/processes.ts';
+import { ProcessIdentity, isRunning } from '../../src/adapters/host/process-identity.ts';
 import { tell } from './faults.ts';
 import { isAlive, processesOf, waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
 
 export type Victim = 'api' | 'application' | 'front' | 'keeper' | 'relay' | 'temporal' | 'up' | 'worker';
 
-const Process = z.object({ pid: z.number() });
-const Replica = z.object({ keeper: Process, app: Process.optional() });
+const Replica = z.object({ keeper: ProcessIdentity, app: ProcessIdentity.optional() });
 
 /** The process of that name, as it last said of itself; `keeper` and `application` are those of the environment's newest release. */
 export function findVictim(loam: Loam, victim: Victim, environment: string): number | undefined {
   try {
     if (victim === 'keeper' || victim === 'application') {
       const { keeper, app } = Replica.parse(readJson(path.join(newestRelease(loam, environment), '0/state.json')));
-      return alive(victim === 'keeper' ? keeper.pid : app?.pid);
+      return alive(victim === 'keeper' ? keeper : app);
     }
     const file = victim === 'front' ? 'front/front.json' : `processes/${victim}.json`;
-    return alive(Process.parse(readJson(path.join(loam.dataFolder, file))).pid);
+    return alive(ProcessIdentity.parse(readJson(path.join(loam.dataFolder, file))));
   } catch {
     return undefined; // not written yet, or half gone
   }
 }
 
-function alive(pid: number | undefined): number | undefined {
-  return pid !== undefined && isAlive(pid) ? pid : undefined;
+/** Of who ended, the pid may be a job's by now. */
+function alive(process: ProcessIdentity | undefined): number | undefined {
+  return process !== undefined && isRunning(process) ? process.pid : undefined;
 }
 
 function newestRelease(loam: Loam, environment: string): string {
