@@ -6,6 +6,7 @@ import { addApplication, curl, decide, urlOf, waitForEnd, waitForGate, waitForRu
 import type { Run } from '../support/runs.ts';
 import { createTokenProgram, readTrust, watchTrust } from '../support/token-program.ts';
 import type { Draw, TokenProgram } from '../support/token-program.ts';
+import { kill } from '../support/victims.ts';
 
 let loam: Loam;
 
@@ -148,7 +149,7 @@ describe('a trust', () => {
     const watch = watchTrust(loam, 'killed');
     expect(provider.draws()).toHaveLength(1);
 
-    await loam.kill('worker');
+    await kill(loam, 'worker', '');
     await waitFor('the next keeper renews', () => provider.draws().length >= 2);
     await decide(loam, 'killed/1', 'approve', 'approved');
     const ended = await waitForEnd(loam, 'killed/1');

@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readStat } from '../../src/adapters/host/process-identity.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -22,8 +23,6 @@ export interface Loam {
   start(sources?: string): Promise<void>;
   /** Asks the supervisor to end, as Ctrl-C does. Temporal, front and applications live on. */
   interrupt(): Promise<void>;
-  /** kill -9 of a process by its name (`worker`, `api`, `up`), found by its record. Resolves when it is gone. */
-  kill(name: 'worker' | 'api' | 'relay' | 'up' | 'front' | 'temporal'): Promise<void>;
   /** Ends everything, applications too, and deletes the folder. Twice is fine. */
   destroy(): Promise<void>;
   cli(args: readonly string[], options?: { readonly input?: string }): Promise<ProgramResult>;
@@ -91,23 +90,6 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     );
   }
 
-  function record(name: string): { readonly pid: number } | undefined {
-    const file =
-      name === 'front'
-        ? path.join(dataFolder, 'front/front.json')
-        : name === 'temporal'
-          ? path.join(dataFolder, 'processes/temporal.json')
-          : path.join(dataFolder, 'processes', `${name}.json`);
-    return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }) : undefined;
-  }
-
-  async function kill(name: string): Promise<void> {
-    const found = record(name);
-    if (found === undefined) throw new Error(`no record of ${name}`);
-    process.kill(found.pid, 'SIGKILL');
-    await waitFor(`${name} is gone`, () => !isAlive(found.pid));
-  }
-
   async function interrupt(): Promise<void> {
     const child = supervisor;
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -138,7 +120,6 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
     dataFolder,
     start,
     interrupt,
-    kill,
     cli,
     endpoint,
     output: () => printed,
@@ -171,12 +152,7 @@ export async function createLoam(env: Readonly<Record<string, string>> = {}): Pr
 }
 
 export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
-    return !stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
-  } catch {
-    return false;
-  }
+  return readStat(pid) !== undefined;
 }
 
 /** Waits for a condition; throws with its name when the deadline passes. */
