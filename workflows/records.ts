@@ -25,9 +25,14 @@ export class Recorder {
     this.#unsent = merge(this.#unsent, note);
   }
 
+  /** Something has gathered, and no message is under way that it would follow. */
+  isDue(): boolean {
+    return this.#sending === undefined && !isEmpty(this.#unsent);
+  }
+
   /** Sends what has gathered, unless a message is under way: then it follows that one. */
   async flush(): Promise<void> {
-    if (this.#sending !== undefined || isEmpty(this.#unsent)) return;
+    if (!this.isDue()) return;
     this.#sending = this.#send();
     await this.#sending;
   }

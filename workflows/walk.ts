@@ -69,6 +69,8 @@ export class Walk {
     for (const command of commands) this.#execute(command);
     this.#options.board.show(state);
     if (commands.at(-1)?.type === 'finish') return; // the last message says the rest
+    // Each promise costs in a workflow (the SDK notes where it was made), and most events leave nothing to tell.
+    if (!this.#options.recorder.isDue()) return;
     // This may be reached from within a task's scope, and a message must not be cancelled with that.
     this.#watch(this.#shield.run(() => this.#options.recorder.flush()));
   }
