@@ -18,25 +18,33 @@ import {
   waitFor,
 } from '../support/activity-room.ts';
 import type { ActivityRoom } from '../support/activity-room.ts';
-import { useEngine } from '../support/engine.ts';
+import { startEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
 import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { registryLogin, startRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
 
 const patienceMs = 60_000;
 const baseImage = 'loam-test/busybox:1';
 
+let host: EngineHost;
 let testEngine: TestEngine;
 let engine: Docker;
 let registry: TestRegistry;
 let room: ActivityRoom;
 
 beforeAll(async () => {
-  [testEngine, registry] = await Promise.all([useEngine(), startRegistry({ hasAccount: false })]);
+  const [own, started] = await Promise.all([startEngine(), startRegistry({ hasAccount: false })]);
+  host = own.host;
+  testEngine = own.engine;
+  registry = started;
   engine = openEngine(testEngine.socketPath);
 }, 400_000);
-afterAll(() => registry.close());
+afterAll(async () => {
+  await registry.close();
+  await host.stop();
+});
 beforeEach(async () => {
   const fresh = await makeActivityRoom();
   const { logger } = fresh.dependencies;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import Docker from 'dockerode';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { killEngine, letEngineStart, processesNaming, startEngineHost } from '../support/engine-host.ts';
-import { useEngine } from '../support/engine.ts';
+import { startEngine, useEngine } from '../support/engine.ts';
 import type { TestEngine } from '../support/engine.ts';
 
 const serve = `require('http').createServer((q, r) => r.end('hello from the container')).listen(8080)`;
@@ -62,6 +62,8 @@ describe('the test engine', () => {
   });
 
   it('can be killed alone and started again, and knows its containers', async () => {
+    const { host, engine } = await startEngine();
+    const docker = new Docker({ socketPath: engine.socketPath });
     const HostConfig = { Init: true }; // hears TERM: an engine that comes back ends what ran, and waits 10 s for what does not hear
     const container = await docker.createContainer({ Image: engine.images.busybox, Cmd: ['sleep', '600'], HostConfig });
     await container.start();
@@ -71,7 +73,7 @@ describe('the test engine', () => {
     await letEngineStart(engine.folder);
 
     expect((await container.inspect()).Config.Cmd).toEqual(['sleep', '600']);
-    await container.remove({ force: true });
+    await host.stop();
   });
 
   it('leaves no process when its test run is killed; the next one deletes the rest', async () => {

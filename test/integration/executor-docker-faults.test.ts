@@ -13,7 +13,9 @@ import { createDockerExecutor } from '../../src/adapters/executor/docker/docker-
 import { ExecutorSwitch } from '../../src/adapters/executor/job/executor-switch.ts';
 import { makeDockerSubject } from '../support/docker-subject.ts';
 import type { DockerSubject } from '../support/docker-subject.ts';
+import { startEngine } from '../support/engine.ts';
 import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import type { EngineHost } from '../support/engine-host.ts';
 import { followJob, followUntil, makeJob, runJob } from '../support/jobs.ts';
 import { findSandboxTools, makeProcessSubject } from '../support/sandbox-tools.ts';
 import { knock } from './contracts/executor-isolation.ts';
@@ -21,15 +23,18 @@ import { knock } from './contracts/executor-isolation.ts';
 const workerFile = path.resolve(import.meta.dirname, '../support/executor-worker.ts');
 const waiting = { timeout: 30_000, interval: 20 };
 
+let host: EngineHost;
 let subject: DockerSubject;
 let executor: DockerExecutor;
 let docker: Docker;
 
 beforeAll(async () => {
-  subject = await makeDockerSubject({ memoryBytes: 64 * 1024 ** 2 });
+  const own = await startEngine();
+  host = own.host;
+  subject = await makeDockerSubject(own.engine, { memoryBytes: 64 * 1024 ** 2 });
   executor = await subject.open();
   docker = new Docker({ socketPath: subject.engine.socketPath });
-});
+}, 400_000);
 afterEach(async () => {
   const left = await executor.list();
   for (const key of left) await executor.remove(key); // or the next test would fail too
@@ -37,7 +42,10 @@ afterEach(async () => {
   await vi.waitFor(() => expect(subject.processes()).toEqual([]), waiting);
   expect(await docker.listContainers({ all: true })).toEqual([]);
 });
-afterAll(() => subject.close());
+afterAll(async () => {
+  await subject.close();
+  await host.stop();
+});
 
 async function onlyContainer(): Promise<Docker.Container> {
   const found = await docker.listContainers({ all: true });

@@ -5,18 +5,19 @@ import path from 'node:path';
 import { createDockerExecutor } from '../../src/adapters/executor/docker/docker-executor.ts';
 import type { DockerExecutor, DockerExecutorOptions } from '../../src/adapters/executor/docker/docker-executor.ts';
 import type { ExecutorSubject } from '../integration/contracts/executor.ts';
-import { useEngine } from './engine.ts';
 import type { TestEngine } from './engine.ts';
 
-/** Executors on one jobs folder and the engine of the test run. */
+/** Executors on one jobs folder and one engine. */
 export interface DockerSubject extends ExecutorSubject {
   readonly engine: TestEngine;
   readonly options: DockerExecutorOptions;
   open(): Promise<DockerExecutor>;
 }
 
-export async function makeDockerSubject(over: Partial<DockerExecutorOptions> = {}): Promise<DockerSubject> {
-  const engine = await useEngine();
+export async function makeDockerSubject(
+  engine: TestEngine,
+  over: Partial<DockerExecutorOptions> = {},
+): Promise<DockerSubject> {
   const folder = await mkdtemp(path.join(tmpdir(), 'loam-containers-'));
   const options = {
     jobsFolder: path.join(folder, 'jobs'),
