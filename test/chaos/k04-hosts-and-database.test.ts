@@ -1,5 +1,5 @@
 // I1, I2: the topology of docker-compose.yml by processes. Two APIs, a relay and two workers, each with a data folder of its own; shared are the database, the
-// blobs, the key and Temporal, as docs/deploying.md says.
+// blobs, the key and Temporal, as docs/deploying.md says. LOAM_TEMPORAL_ADDRESS names another Temporal server than the development server.
 import { createHmac, randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ beforeAll(async () => {
   env = {
     ...ledger.env,
     LOAM_DATABASE_URL: database,
-    LOAM_TEMPORAL_ADDRESS: inject('temporalAddress'),
+    LOAM_TEMPORAL_ADDRESS: process.env['LOAM_TEMPORAL_ADDRESS'] ?? inject('temporalAddress'),
     LOAM_TEMPORAL_NAMESPACE: `hosts-${randomUUID()}`,
     LOAM_KEY_FILE: path.join(folder, 'key'),
     LOAM_BLOBS_DIR: path.join(folder, 'blobs'),
