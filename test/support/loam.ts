@@ -237,7 +237,11 @@ export function processesOf(folder: string): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^[0-9]+$/.test(name) && Number(name) !== process.pid)
     .map(Number)
-    .filter((pid) => isAlive(pid) && ['cmdline', 'environ'].some((file) => readProc(pid, file).includes(folder)));
+    .filter((pid) => isProcessOf(pid, folder));
+}
+
+export function isProcessOf(pid: number, folder: string): boolean {
+  return isAlive(pid) && ['cmdline', 'environ'].some((file) => readProc(pid, file).includes(folder));
 }
 
 function readProc(pid: number, file: string): string {

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { descendantsOf, readProcesses } from '../../src/adapters/executor/process/processes.ts';
 import { ProcessIdentity, isRunning } from '../../src/adapters/host/process-identity.ts';
 import { tell } from './faults.ts';
-import { isAlive, processesOf, waitFor } from './loam.ts';
+import { isAlive, isProcessOf, processesOf, waitFor } from './loam.ts';
 import type { Loam } from './loam.ts';
 
 export type Victim = 'api' | 'application' | 'front' | 'keeper' | 'relay' | 'temporal' | 'up' | 'worker';
@@ -61,7 +61,8 @@ export async function waitForAnother(loam: Loam, victim: Victim, environment: st
 export async function killAll(loam: Loam): Promise<readonly number[]> {
   const killed: number[] = [];
   const isEmpty = (): boolean => {
-    const found = processesOf(loam.folder).filter((pid) => !isJob(loam, pid));
+    // Asked again: a sandbox names the folder until it becomes the job's command, and would look like no job just after that.
+    const found = processesOf(loam.folder).filter((pid) => !isJob(loam, pid) && isProcessOf(pid, loam.folder));
     for (const pid of found) signal(pid, 'SIGKILL');
     killed.push(...found);
     return found.length === 0;
