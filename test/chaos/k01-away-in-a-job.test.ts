@@ -8,7 +8,7 @@ import { countedLines, countingFiles, createLedger, withoutHead } from '../suppo
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
-import { addSilentApplication, peekLog, trigger, waitForEnd } from '../support/runs.ts';
+import { addSilentApplication, peekLog, readLog, trigger, waitForEnd } from '../support/runs.ts';
 import { findVictim, kill, killAll, suspend } from '../support/victims.ts';
 
 interface Bed {
@@ -106,7 +106,7 @@ async function expectOnce({ loam, run, job }: Counting): Promise<void> {
     { name: 'after', attempt: 1, status: 'succeeded' },
   ]);
   expect(ledger.count(`${job} begins`)).toBe(1);
-  expect(withoutHead(await peekLog(loam, run, 'count'))).toBe(countedLines(ledger, job));
+  expect(withoutHead(await readLog(loam, run, 'count'))).toBe(countedLines(ledger, job));
 }
 
 it.each(isLong ? [2, 30, 300] : [2, 30])(
