@@ -18,7 +18,7 @@ import type { Ledger } from '../support/ledger.ts';
 import { createLoam, createWorkingCopy, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
 import { addApplication, curl, releasesOf, urlOf, waitForEnd } from '../support/runs.ts';
-import { kill, killAll, waitForAnother } from '../support/victims.ts';
+import { kill, killAndRevive, waitForAnother } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
 
 type Target = 'process' | 'docker';
@@ -140,24 +140,13 @@ describe('K2: a deploy whose new release is not healthy yet', () => {
     [copy, places] = await addPlaces('served', ['place']);
   });
 
-  async function killAndRevive(victim: Victim | 'all'): Promise<void> {
-    if (victim === 'all') {
-      await killAll(loam);
-      await loam.start();
-      return;
-    }
-    const killed = await kill(loam, victim, 'served/place-process');
-    if (victim === 'up') await loam.start();
-    await waitForAnother(loam, victim, 'served/place-process', killed);
-  }
-
   it.each(victims.map((one, index) => ({ ...one, number: index + 2 })))(
     'goes on after kill -9 of $victim, and one release is live; only what was killed starts again (I2, I3)',
     async ({ victim, processStarts, number }) => {
       const pushed = copy.push(`Kill ${victim}`);
       for (const { environment } of places) await ledger.waitForNote(`${environment} ${String(number)} starts`);
 
-      await killAndRevive(victim);
+      await killAndRevive(loam, victim, 'served/place-process');
       await waitFor('the last release serves meanwhile', () => every(places, (place) => serves(place, number - 1)));
       for (const { environment } of places) ledger.open(`${environment} ${String(number)}`);
       const ended = await waitForEnd(loam, `served/${String(number)}`);

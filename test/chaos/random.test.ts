@@ -19,7 +19,7 @@ import {
   urlOf,
   waitForEnds,
 } from '../support/runs.ts';
-import { kill, killAll, waitForAnother } from '../support/victims.ts';
+import { kill, killAndRevive, waitForAnother } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
 
 let ledger: Ledger;
@@ -114,17 +114,6 @@ const victims: readonly [Victim | 'all', ...(Victim | 'all')[]] = [
   'all',
 ];
 
-async function killAtRandom(victim: Victim | 'all'): Promise<void> {
-  if (victim === 'all') {
-    await killAll(loam);
-    await loam.start();
-    return;
-  }
-  const killed = await kill(loam, victim, '');
-  if (victim === 'up') await loam.start();
-  await waitForAnother(loam, victim, '', killed);
-}
-
 const [chaosMs, pushes] = isLong ? [600_000, 200] : [60_000, 20];
 
 async function waitUntil(dueAt: number): Promise<void> {
@@ -149,7 +138,7 @@ async function killAllTheWhile(dice: Dice): Promise<void> {
   const overAt = performance.now() + chaosMs;
   while (performance.now() < overAt) {
     await waitUntil(performance.now() + dice.between(1_000, 6_000));
-    await killAtRandom(dice.pick(victims));
+    await killAndRevive(loam, dice.pick(victims), '');
   }
 }
 

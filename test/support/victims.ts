@@ -72,6 +72,18 @@ export async function killAll(loam: Loam): Promise<readonly number[]> {
   return killed;
 }
 
+/** kill -9 of one process, or of all at once. Resolves when what was killed is there again. */
+export async function killAndRevive(loam: Loam, victim: Victim | 'all', environment: string): Promise<void> {
+  if (victim === 'all') {
+    await killAll(loam);
+    await loam.start();
+    return;
+  }
+  const killed = await kill(loam, victim, environment);
+  if (victim === 'up') await loam.start();
+  await waitForAnother(loam, victim, environment, killed);
+}
+
 /** The shim and what it started: their working folder is the job's, or was when they began. */
 function isJob(loam: Loam, pid: number): boolean {
   const jobs = path.join(loam.dataFolder, 'jobs/');
