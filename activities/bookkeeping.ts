@@ -3,7 +3,7 @@ import type { TaskOutcome, TaskStatus } from '../src/core/model/status.ts';
 import type { RunId } from '../src/core/model/ids.ts';
 import type { TaskRecord } from '../src/ports/store.ts';
 import type { Room } from './dependencies.ts';
-import { sweepReleasesOf } from './sweep.ts';
+import { sweepReleasesOf, sweepSandboxesOf } from './sweep.ts';
 import type { RecordInput, RunActivities } from './types.ts';
 
 export async function record(
@@ -42,18 +42,14 @@ function isOutcome(status: TaskStatus): status is TaskOutcome['status'] {
   return status === 'succeeded' || status === 'failed' || status === 'cancelled';
 }
 
+/** Each step may be done again: a worker that dies between two leaves the rest to the next execution. */
 export async function finish(room: Room, input: Parameters<RunActivities['finish']>[0]): Promise<void> {
   const { run, status, code, reason, records } = input;
+  // Before the row: whoever reads how the run ended finds no job of it alive (I8).
+  await sweepSandboxesOf(room, run);
   await recordTasks(room, run, records);
   // Also closes gates that are still open.
   await room.store.runs.finish(run, { status, code, reason });
-  await removeSandboxes(room, run);
+  // After the row: a release of an open run is left alone.
   await sweepReleasesOf(room, run);
-}
-
-/** I8: nothing of the run's jobs outlives it. */
-async function removeSandboxes(room: Room, run: RunId): Promise<void> {
-  for (const key of await room.executor.list()) {
-    if (key.run === run) await room.executor.remove(key);
-  }
 }

@@ -45,6 +45,8 @@ export interface ActivityLimits {
   readonly heartbeatEveryMs: number;
   /** From TERM to KILL when a job is cancelled. */
   readonly stopGraceMs: number;
+  /** How long the end of a run waits until its sandboxes are gone. */
+  readonly sandboxRemovalMs: number;
   readonly healthTimeoutMs: number;
   /** For the open requests of the release that is replaced. */
   readonly drainMs: number;
@@ -64,6 +66,7 @@ const defaultLimits: ActivityLimits = {
   jobOutputBytes: 256 * megabyte,
   heartbeatEveryMs: 2_000,
   stopGraceMs: 10_000,
+  sandboxRemovalMs: 10_000, // leaves time for the rows: `finish` has 20 s
   healthTimeoutMs: 60_000,
   drainMs: 10_000,
   tokenWaitMs: 45_000,

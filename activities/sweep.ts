@@ -46,9 +46,26 @@ export async function beat(dependencies: ActivityDependencies): Promise<void> {
 async function sweepSandboxes(room: Room): Promise<number> {
   let count = 0;
   for (const key of await room.executor.list()) {
-    if (await attemptly(room, { runId: key.run, task: key.task }, () => sweepSandbox(room, key))) count += 1;
+    if (await attemptly(room, fieldsOf(key), () => sweepSandbox(room, key))) count += 1;
   }
   return count;
+}
+
+/**
+ * What the jobs of a run left on this host (I8). Never throws, and waits only so long: an engine that is away must not keep the run from its end. What is left then
+ * belongs to no open run, and the host ends it with a later beat.
+ */
+export async function sweepSandboxesOf(room: Room, run: RunId): Promise<void> {
+  const gone = new AbortController();
+  const removal = attemptly(room, { runId: run }, () => removeSandboxesOf(room, run)).finally(() => gone.abort());
+  await Promise.race([removal, room.clock.sleep(room.limits.sandboxRemovalMs, gone.signal)]);
+  if (!gone.signal.aborted) room.logger.warn({ runId: run }, 'the run ends before its sandboxes are gone');
+}
+
+async function removeSandboxesOf(room: Room, run: RunId): Promise<boolean> {
+  const keys = (await room.executor.list()).filter((key) => key.run === run);
+  const removals = keys.map((key) => attemptly(room, fieldsOf(key), () => removeSandbox(room, key)));
+  return (await Promise.all(removals)).includes(true);
 }
 
 /** The releases that an ended run left half-way, at once: its deploy was cut off together with its worker (I6). */
@@ -76,9 +93,16 @@ async function sweepSandbox(room: Room, key: JobKey): Promise<boolean> {
   const attempt = await room.store.tasks.attempt(key);
   const isOurs = attempt?.status === 'running' && attempt.host === room.hostId;
   const isOwned = isOurs && (await isRunOpen(room, key.run));
-  if (isOwned) return false;
+  return isOwned ? false : removeSandbox(room, key);
+}
+
+async function removeSandbox(room: Room, key: JobKey): Promise<boolean> {
   await room.executor.remove(key);
   return true;
+}
+
+function fieldsOf({ run, task, attempt }: JobKey): Record<string, unknown> {
+  return { runId: run, task, attempt };
 }
 
 async function isRunOpen(room: Room, run: RunId): Promise<boolean> {

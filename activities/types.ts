@@ -105,7 +105,7 @@ export interface RunActivities {
   >;
   releaseLock(input: LockInput): Promise<void>;
   record(input: RecordInput): Promise<void>;
-  /** Last record: ends the run's row, gives back what the run drew, removes its sandboxes. */
+  /** Last record: removes the run's sandboxes, ends its row and what its deploys left half-way. */
   finish(input: {
     readonly run: RunId;
     readonly status: TerminalStatus;

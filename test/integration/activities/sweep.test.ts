@@ -3,9 +3,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beat, sweep } from '../../../activities/sweep.ts';
 import { parseEnvironmentName, parseTaskName } from '../../../src/core/model/ids.ts';
 import type { RunId } from '../../../src/core/model/ids.ts';
+import { DomainError } from '../../../src/core/errors.ts';
+import type { Executor } from '../../../src/ports/executor.ts';
 import type { Release } from '../../../src/ports/store.ts';
 import type { ReleaseReference, ReleaseSpec } from '../../../src/ports/target.ts';
-import { call, makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
+import { call, dyingRoom, makeActivityRoom, push, shaOf, thingy } from '../../support/activity-room.ts';
 import type { ActivityRoom } from '../../support/activity-room.ts';
 
 const staging = parseEnvironmentName('staging');
@@ -93,6 +95,49 @@ describe('sweep', () => {
     expect((await room.store.releases.get(thingy, staging, 1))?.status).toBe('failed');
   });
 
+  it('happens at the end of a run for its sandboxes, before its row says how it ended (I8)', async () => {
+    for (const attempt of [1, 2]) await start(run, attempt);
+    await start('thingy/99' as RunId, 1);
+    const seen: unknown[] = [];
+    const removing = withRemove(room, async (key) => {
+      seen.push((await room.store.runs.get(run))?.status);
+      await room.executor.remove(key);
+    });
+
+    await call(removing, 'finish', { run, status: 'failed', records: [] });
+
+    expect(seen).toEqual(['pending', 'pending']);
+    expect((await room.executor.list()).map((key) => key.run)).toEqual(['thingy/99']);
+    expect((await room.store.runs.get(run))?.status).toBe('failed');
+  });
+
+  it('goes on at the end of a run where a worker died between its sandboxes and its row (I8)', async () => {
+    await start(run, 1);
+
+    const died = call(dyingRoom(room, 'runs', 'finish', 'before'), 'finish', { run, status: 'failed', records: [] });
+    await expect(died).rejects.toThrow();
+    const between = [await room.executor.list(), (await room.store.runs.get(run))?.status];
+    await call(room, 'finish', { run, status: 'failed', records: [] });
+
+    expect(between).toEqual([[], 'pending']);
+    expect((await room.store.runs.get(run))?.status).toBe('failed');
+  });
+
+  it.each([
+    ['is away', () => Promise.reject(new DomainError('executor-unavailable', 'the engine does not answer'))],
+    ['hangs', () => new Promise<void>(() => undefined)],
+  ])('lets a run end whose engine %s, and a later beat removes its sandbox (I8)', async (_, remove) => {
+    await start(run, 1);
+
+    await call(withRemove(room, remove), 'finish', { run, status: 'cancelled', records: [] });
+    const left = await room.executor.list();
+    await beat(room.dependencies);
+
+    expect((await room.store.runs.get(run))?.status).toBe('cancelled');
+    expect(left).toHaveLength(1);
+    expect(await room.executor.list()).toEqual([]);
+  });
+
   it('ends a release whose number a restored database gave to another one (I3)', async () => {
     const owned = await bringUp(1);
     const forgotten = { ...owned, fence: owned.fence + 1 };
@@ -126,21 +171,24 @@ describe('sweep', () => {
   it('goes on when one thing cannot be ended', async () => {
     await start('thingy/98' as RunId, 1);
     await start('thingy/99' as RunId, 1);
-    const { executor } = room;
     let calls = 0;
-    const remove = async (key: Parameters<typeof executor.remove>[0]) => {
+    const broken = withRemove(room, async (key) => {
       calls += 1;
       if (calls === 1) throw new Error('busy');
-      await executor.remove(key);
-    };
-    const broken = {
-      ...room.dependencies,
-      executor: Object.assign(Object.create(executor) as typeof executor, { remove, list: () => executor.list() }),
-    };
+      await room.executor.remove(key);
+    });
 
-    expect(await sweep(broken)).toMatchObject({ sandboxes: 1 });
+    expect(await sweep(broken.dependencies)).toMatchObject({ sandboxes: 1 });
   });
 });
+
+/** The same room with an executor that removes in this way, and half a second for it. */
+function withRemove({ dependencies }: ActivityRoom, remove: Executor['remove']): Pick<ActivityRoom, 'dependencies'> {
+  const { executor } = dependencies;
+  const changed = Object.assign(Object.create(executor) as Executor, { remove, list: () => executor.list() });
+  const limits = { ...dependencies.limits, sandboxRemovalMs: 500 };
+  return { dependencies: { ...dependencies, executor: changed, limits } };
+}
 
 /** A release that runs and has not been switched to. */
 async function bringUp(attempt: number): Promise<ReleaseReference> {
