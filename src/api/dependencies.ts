@@ -16,7 +16,7 @@ export interface ApiDependencies {
   readonly git: Git;
   readonly blobs: BlobStore;
   /** Only asked whether what is registered can be right: tokens are drawn by workers. */
-  readonly trustProviders: readonly Pick<TrustProvider, 'kind' | 'checkSettings'>[];
+  readonly trustProviders: readonly Pick<TrustProvider, 'kind' | 'checkRegistration'>[];
   readonly logs: Pick<LogStore, 'read' | 'wait'>;
   readonly logger: Logger;
   readonly links: Links;

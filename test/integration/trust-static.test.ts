@@ -35,4 +35,16 @@ describe('a static trust', () => {
   ])('is refused with %s', async (_case, settings) => {
     await expect(draw(provider, { settings, credential })).rejects.toMatchObject({ code: 'input-invalid' });
   });
+
+  it.each([
+    ['nothing wrong with it', endingIn(60_000), true, []],
+    ['no end', {}, true, []],
+    ['no token', endingIn(60_000), false, ['/credential']],
+    ['an end that has passed, and no token', endingIn(-1_000), false, ['/settings/expiresAt', '/credential']],
+    ['an end that is none', { expiresAt: 'tomorrow' }, true, ['/settings/expiresAt']],
+  ])('with %s is registered as far as it can work', (_case, settings, hasCredential, places) => {
+    const problems = provider.checkRegistration({ settings, hasCredential });
+
+    expect(problems.map(({ pointer }) => pointer)).toEqual(places);
+  });
 });

@@ -20,7 +20,7 @@ export class FakeTrustProvider implements TrustProvider {
   /** What each draw was given. */
   readonly settings: Readonly<Record<string, unknown>>[] = [];
 
-  checkSettings(): readonly [] {
+  checkRegistration(): readonly [] {
     return [];
   }
 

@@ -174,8 +174,10 @@ async function connectTrust(
   credential: string | undefined,
   by: string,
 ): Promise<{ readonly trust: Trust; readonly runs: readonly RunId[] }> {
-  const problems = trustProviders.find(({ kind }) => kind === trust.provider)?.checkSettings(trust.settings) ?? [];
-  refuseInput(problems.map((one) => ({ ...one, pointer: `/body/settings${one.pointer}` })));
+  const hasCredential = credential !== undefined || (await store.trusts.credential(trust.name)) !== undefined;
+  const provider = trustProviders.find(({ kind }) => kind === trust.provider);
+  const problems = provider?.checkRegistration({ settings: trust.settings, hasCredential }) ?? [];
+  refuseInput(problems.map((one) => ({ ...one, pointer: `/body${one.pointer}` })));
   const connected = await store.trusts.put(trust, credential === undefined ? undefined : new Secret(credential));
   const open = await store.gates.list({ open: true });
   const waiting = open.filter(({ preview }) => preview.reconnect?.trust === trust.name);

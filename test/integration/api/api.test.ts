@@ -224,6 +224,31 @@ describe('settings', () => {
     expect(await test.call('PUT', route, { json: { config: { 'A B': 'x' } } })).toMatchObject({ status: 422 });
   });
 
+  it('stores no static trust without a token, or with one that has expired, and says what to do (I10)', async () => {
+    const at = '/v1/trusts/cloud';
+    const settings = { expiresAt: '2130-01-31T10:00:00Z' };
+    const past = { expiresAt: '2020-01-31T10:00:00Z' };
+
+    const empty = await test.call('PUT', at, { json: { provider: 'static', settings } });
+    const expired = await test.call('PUT', at, { json: { provider: 'static', settings: past, credential: 'old' } });
+    const stored = await test.store.trusts.get('cloud');
+    const put = await test.call('PUT', at, { json: { provider: 'static', settings, credential: 'first' } });
+    const repeated = await test.call('PUT', at, { json: { provider: 'static', settings } }); // its token is there
+    const late = await test.call('POST', `${at}/reconnect`, { json: { settings: past, credential: 'next' } });
+
+    expect([empty, expired, put, repeated, late].map(({ status }) => status)).toEqual([422, 422, 200, 200, 422]);
+    expect(empty.body).toMatchObject({
+      code: 'input-invalid',
+      errors: [{ pointer: '/body/credential', message: expect.stringContaining('hand over the token') as string }],
+    });
+    for (const { body } of [expired, late])
+      expect(body).toMatchObject({
+        errors: [{ pointer: '/body/settings/expiresAt', message: expect.stringMatching(/^has passed: /) as string }],
+      });
+    expect(stored).toBeUndefined();
+    expect((await test.store.trusts.credential('cloud'))?.reveal()).toBe('first');
+  });
+
   it('stores no settings that the provider of a trust cannot read, and says where they are wrong (I10)', async () => {
     const at = '/v1/trusts/cloud';
     const good = { provider: 'static', settings: { expiresAt: '2130-01-31T10:00:00Z' }, credential: 'first' };

@@ -256,6 +256,9 @@ describe('loam app, env, secret, trust, token', () => {
     expect(shown.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0]);
     for (const { out, err } of shown) expect(out + err).not.toContain('canary');
     expect((await loam('trust put cloud --provider static', { text: '\n' })).code).toBe(2);
+    const late = await loam('trust reconnect cloud --expires-at 2020-01-31T10:00:00Z', { text: 'x' });
+    expect(late.code).toBe(1);
+    expect(late.err).toMatch(/\/body\/settings\/expiresAt: has passed: .*--expires-at/);
     expect((await loam('trust put cloud --provider static', { text: 'x', role: 'approver' })).code).toBe(5);
   });
 

@@ -58,7 +58,7 @@ export function createExecTrustProvider(options: ExecTrustProviderOptions): Trus
   const searchPath = options.searchPath ?? '/usr/local/bin:/usr/bin:/bin';
   return {
     kind: 'exec',
-    checkSettings: (settings) => checkSettings(ExecTrustSettings, settings),
+    checkRegistration: ({ settings }) => checkSettings(ExecTrustSettings, settings),
     async draw(settings, signal): Promise<DrawnToken> {
       const { command, timeoutMs, env } = readSettings(ExecTrustSettings, settings);
       const startedMs = Date.now();

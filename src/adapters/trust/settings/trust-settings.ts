@@ -11,9 +11,10 @@ export const instant = z.iso.datetime({
   error: 'must be an instant with its zone, such as 2030-01-31T10:00:00Z',
 });
 
+/** The problems of a registration that its settings alone are to blame for. */
 export function checkSettings(schema: z.ZodType, settings: Settings): readonly Problem[] {
   const issues = schema.safeParse(settings).error?.issues ?? [];
-  return issues.map(({ path, message }) => ({ pointer: jsonPointer(path), message }));
+  return issues.map(({ path, message }) => ({ pointer: jsonPointer(['settings', ...path]), message }));
 }
 
 /** Throws `input-invalid`: an earlier version of Loam did not check what it stored. */

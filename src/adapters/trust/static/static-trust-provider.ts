@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DomainError } from '../../../core/errors.ts';
-import type { TrustProvider } from '../../../ports/trust-provider.ts';
+import type { Problem } from '../../../core/errors.ts';
+import type { TrustProvider, TrustRegistration } from '../../../ports/trust-provider.ts';
 import { checkSettings, instant, readSettings } from '../settings/trust-settings.ts';
 
 /** Of a token whose end nobody named: it is used until a target refuses it. */
@@ -12,7 +13,7 @@ export const StaticTrustSettings = z.strictObject({ expiresAt: instant.optional(
 export function createStaticTrustProvider(): TrustProvider {
   return {
     kind: 'static',
-    checkSettings: (settings) => checkSettings(StaticTrustSettings, settings),
+    checkRegistration,
     draw(settings, signal, credential) {
       return new Promise((resolve) => {
         signal.throwIfAborted();
@@ -34,6 +35,19 @@ export function createStaticTrustProvider(): TrustProvider {
     },
     endsAtMs: readEnd,
   };
+}
+
+const passed = 'has passed: hand over a token that is still good, and say when it expires (loam: --expires-at INSTANT)';
+const missing = 'is missing: hand over the token itself (loam: --token-file FILE, or standard input)';
+
+function checkRegistration({ settings, hasCredential }: TrustRegistration): readonly Problem[] {
+  const problems = checkSettings(StaticTrustSettings, settings);
+  const hasEnded = problems.length === 0 && (readEnd(settings) ?? endlessMs) <= Date.now();
+  return [
+    ...problems,
+    ...(hasEnded ? [{ pointer: '/settings/expiresAt', message: passed }] : []),
+    ...(hasCredential ? [] : [{ pointer: '/credential', message: missing }]),
+  ];
 }
 
 function readEnd(settings: Readonly<Record<string, unknown>>): number | undefined {
