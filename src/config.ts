@@ -40,6 +40,8 @@ export interface Config {
   };
   readonly relay: {
     readonly port: number;
+    /** Without a slash at its end. */
+    readonly publicUrl: string | undefined;
     /** Absolute. */
     readonly triggersFile: string;
     readonly perSecond: number;
@@ -119,6 +121,7 @@ function toConfig(values: z.output<typeof variables>, environment: Environment, 
     },
     relay: {
       port: values.LOAM_RELAY_PORT,
+      publicUrl: values.LOAM_RELAY_PUBLIC_URL,
       triggersFile: path.resolve(folder, values.LOAM_RELAY_TRIGGERS ?? path.join(dataDir, 'relay/triggers.json')),
       perSecond: values.LOAM_RELAY_PER_SECOND,
       spoolBytes: values.LOAM_RELAY_SPOOL_MB * 1_000_000,

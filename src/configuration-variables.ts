@@ -75,6 +75,11 @@ export const variables = z.strictObject({
     'Calls a second that the API answers to one token, and without a token to one address; others get 429. Signed deliveries are not limited by it.',
   ),
   LOAM_RELAY_PORT: port(7710, `Port of the relay. ${anyFreePort}`),
+  LOAM_RELAY_PUBLIC_URL: documented(
+    publicUrl.optional(),
+    'LOAM_PUBLIC_URL',
+    'URL of the relay as forges reach it, of the proxy in front: with it begin the URLs of triggers that the API tells. The API reads it, the relay does not.',
+  ),
   LOAM_RELAY_TRIGGERS: documented(
     z.string().optional(),
     'relay/triggers.json in the data folder',

@@ -22,6 +22,8 @@ import type {
 /** Where people and forges find things; the port is known only once the server listens. */
 export interface Links {
   readonly publicUrl: () => string;
+  /** Where forges send deliveries; undefined: to the API. */
+  readonly relayUrl: string | undefined;
   readonly temporalUiUrl: string | undefined;
   readonly namespace: string;
 }
@@ -50,7 +52,7 @@ export function viewApplication(links: Links, application: Application): Applica
     repositoryUrl: application.repositoryUrl,
     local: application.local,
     branches: [...application.branches],
-    triggerUrl: `${links.publicUrl()}/v1/triggers/${application.trigger}`,
+    triggerUrl: `${links.relayUrl ?? links.publicUrl()}/v1/triggers/${application.trigger}`,
     hasToken: application.hasToken,
     hasDeployKey: application.hasDeployKey,
     createdAt: instant(application.createdAtMs),

@@ -50,6 +50,7 @@ const heads = watchHeads({
 let ownUrl = endpoint?.apiUrl ?? '';
 const links: Links = {
   publicUrl: () => config.api.publicUrl ?? ownUrl,
+  relayUrl: config.relay.publicUrl,
   temporalUiUrl: endpoint?.temporalUiUrl === '' ? undefined : endpoint?.temporalUiUrl,
   namespace: config.temporal.namespace,
 };

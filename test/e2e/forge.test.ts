@@ -18,8 +18,9 @@ import type { StatusForge } from '../support/status-forge.ts';
 import { kill, waitForAnother } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
 
-/** Of the proxy in front: the test stands in for it where it calls. */
+/** Of the proxies in front: the test stands in for them where it calls. */
 const publicUrl = 'https://loam.example/ci';
+const relayPublicUrl = 'https://hooks.example';
 const token = 'github_pat_canary-of-the-forge';
 
 let ledger: Ledger;
@@ -30,7 +31,8 @@ let forge: StatusForge;
 beforeAll(async () => {
   ledger = await createLedger();
   forge = await startStatusForge();
-  loam = await createLoam({ ...ledger.env, LOAM_PUBLIC_URL: `${publicUrl}/` });
+  const urls = { LOAM_PUBLIC_URL: `${publicUrl}/`, LOAM_RELAY_PUBLIC_URL: relayPublicUrl };
+  loam = await createLoam({ ...ledger.env, ...urls });
   server = await startSshServer(path.join(loam.folder, 'sshd'));
   await loam.start();
 });
@@ -109,8 +111,9 @@ it('reads a private repository by ssh when a signed webhook tells of a push, and
   files.push('--known-hosts', await fileOf('known_hosts', server.knownHosts));
   const answer = await loam.json(['app', 'add', 'private', '--repository', repository, ...files]);
   const { triggerUrl, triggerSecret } = z.object({ triggerUrl: z.string(), triggerSecret: z.string() }).parse(answer);
-  expect(triggerUrl.startsWith(`${publicUrl}/v1/triggers/`)).toBe(true);
-  const trigger = triggerUrl.replace(publicUrl, loam.endpoint().apiUrl);
+  expect(triggerUrl.startsWith(`${relayPublicUrl}/v1/triggers/`)).toBe(true);
+  expect(await loam.json(['app', 'show', 'private'])).toMatchObject({ triggerUrl });
+  const trigger = triggerUrl.replace(relayPublicUrl, loam.endpoint().relayUrl);
   const key = server.key.split('\n').at(-4) ?? ''; // the first lines are the same in every key of its kind
   expect(key).toHaveLength(70);
   // What a git that was killed leaves for a while lies beside the repositories.

@@ -90,7 +90,7 @@ export async function startTestApi(
     trustProviders: [createExecTrustProvider({ logger: silentLogger }), createStaticTrustProvider()],
     logger: silentLogger,
     ownUrl: () => url,
-    links: { publicUrl: () => url, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
+    links: { publicUrl: () => url, relayUrl: undefined, temporalUiUrl: 'http://127.0.0.1:8233', namespace: 'loam' },
     wake: () => {
       wakes += 1;
     },

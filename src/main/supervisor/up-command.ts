@@ -178,7 +178,7 @@ function sayNextSteps(
     `in Temporal      ${endpoint.temporalUiUrl === '' ? `run/${run.id}` : workflow}`,
     `environments     npx loam env list ${demoApplication}`,
     `API              ${endpoint.apiUrl}`,
-    `webhooks         ${endpoint.relayUrl}/v1/triggers/... ("npx loam app add NAME --repository URL" tells the rest)`,
+    `webhooks         ${config.relay.publicUrl ?? endpoint.relayUrl}/v1/triggers/... ("npx loam app add NAME --repository URL" tells the rest)`,
     `next commit      cd ${copy} && edit server.mjs && git commit -am "..." && git push`,
     'stop             Ctrl-C (Temporal and applications live on), then "npx loam down --apps" to end those too',
   ];

@@ -87,6 +87,7 @@ describe('readConfig', () => {
       LOAM_LOG_LEVEL: 'loud',
       LOAM_URL: 'ftp://secret-host',
       LOAM_PUBLIC_URL: 'https://ann:secret@loam.example',
+      LOAM_RELAY_PUBLIC_URL: 'https://loam.example?secret',
       LOAM_DATABASE_URL: 'mysql://loam:secret@host/loam',
       LOAM_TOKEN: 'secret with spaces',
       LOAM_API_PROT: '1',
@@ -105,6 +106,14 @@ describe('readConfig', () => {
     expect(readConfig({}, folder).api.publicUrl).toBeUndefined();
     for (const url of ['loam.example', 'ftp://loam.example', 'https://ann@loam.example', 'https://loam.example/?a=b'])
       expect(problemsOf({ LOAM_PUBLIC_URL: url })).toEqual(['LOAM_PUBLIC_URL']);
+  });
+
+  it('takes a public URL for the relay alone, under whose name the API does not answer', () => {
+    const { api, relay } = readConfig({ LOAM_RELAY_PUBLIC_URL: 'https://hooks.example/loam/' }, folder);
+
+    expect(relay.publicUrl).toBe('https://hooks.example/loam');
+    expect(api).toMatchObject({ publicUrl: undefined, hosts: [] });
+    expect(readConfig({ LOAM_PUBLIC_URL: 'https://loam.example' }, folder).relay.publicUrl).toBeUndefined();
   });
 
   it('cannot be changed', () => {
