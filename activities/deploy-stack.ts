@@ -229,9 +229,10 @@ async function giveUp(rollout: Rollout, end: AttemptEnd): Promise<AttemptEnd> {
 }
 
 async function record(rollout: Rollout, end: AttemptEnd): Promise<AttemptEnd> {
+  const { code } = end.outcome;
   const status = end.outcome.status === 'cancelled' ? 'cancelled' : 'failed';
   const reason = end.outcome.reason ?? status;
-  await rollout.room.store.releases.fail(rollout.release, status, reason);
+  await rollout.room.store.releases.fail(rollout.release, { status, reason, ...(code !== undefined && { code }) });
   await note(rollout, reason);
   return end;
 }
@@ -242,8 +243,8 @@ async function ended(rollout: Rollout, status: 'failed' | 'cancelled'): Promise<
   const serving = await target.live(release.application, release.environment);
   if (isSameRelease(serving, reference)) await returnToRecord(rollout);
   await removeOwn(rollout);
-  const reason = release.reason ?? 'the deploy failed';
-  return status === 'cancelled' ? cancelled(reason) : { outcome: { status, reason } };
+  const { code, reason = 'the deploy failed' } = release;
+  return { outcome: { status, reason, ...(code !== undefined && { code }) } };
 }
 
 async function removeOwn({ target, release, reference }: Rollout): Promise<void> {

@@ -76,7 +76,8 @@ export async function endOlderReleases({ room, target, environment, release }: R
   const serving = await target.live(application, name);
   for (const other of await room.store.releases.list(application, name)) {
     if (other.status !== 'deploying' || other.fence >= release.fence || other.number === serving?.release) continue;
-    await room.store.releases.fail(other, 'failed', `its deploy was cut off; release ${release.number} took its place`);
+    const reason = `its deploy was cut off; release ${release.number} took its place`;
+    await room.store.releases.fail(other, { status: 'failed', code: 'fence-stale', reason });
   }
 }
 

@@ -139,11 +139,10 @@ async function endUnfinished(room: Room, environment: Environment, unfinished: r
       await room.store.releases.makeLive(release, await findReplicas(room, release));
     } else {
       const isCancelled = (await room.store.runs.get(release.run))?.status === 'cancelled';
-      await room.store.releases.fail(
-        release,
-        isCancelled ? 'cancelled' : 'failed',
-        'its run ended before the deploy did',
-      );
+      await room.store.releases.fail(release, {
+        status: isCancelled ? 'cancelled' : 'failed',
+        reason: 'its run ended before the deploy did',
+      });
     }
   }
 }

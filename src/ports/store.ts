@@ -333,14 +333,22 @@ export interface Release {
   /** Literal config that it runs with; secrets only by name. */
   readonly config: Readonly<Record<string, string>>;
   readonly status: 'deploying' | 'live' | 'superseded' | 'failed' | 'cancelled';
+  readonly code: ErrorCode | undefined;
   readonly reason: string | undefined;
   readonly createdAtMs: number;
   readonly liveAtMs: number | undefined;
 }
 
+/** How a deploy ended that did not succeed: what is answered also by whoever finds only the release. */
+export interface ReleaseEnd {
+  readonly status: 'failed' | 'cancelled';
+  readonly code?: ErrorCode;
+  readonly reason: string;
+}
+
 export interface ReleaseStore {
   /** Find-or-create by (run, task, attempt); the number is the next of the environment. Throws `fence-stale` when the fence is not the newest. */
-  begin(release: Omit<Release, 'number' | 'status' | 'reason' | 'createdAtMs' | 'liveAtMs'>): Promise<Release>;
+  begin(release: Omit<Release, 'number' | 'status' | 'code' | 'reason' | 'createdAtMs' | 'liveAtMs'>): Promise<Release>;
   /**
    * One transaction with compare-and-set on the fence: this one live, the last one superseded, and the environment's number of replicas, when one is given.
    * Repeats are fine. Throws `fence-stale`.
@@ -350,11 +358,7 @@ export interface ReleaseStore {
     replicas: number | undefined,
   ): Promise<void>;
   /** Only a `deploying` release. */
-  fail(
-    release: Pick<Release, 'application' | 'environment' | 'number'>,
-    status: 'failed' | 'cancelled',
-    reason: string,
-  ): Promise<void>;
+  fail(release: Pick<Release, 'application' | 'environment' | 'number'>, end: ReleaseEnd): Promise<void>;
   get(application: ApplicationName, environment: EnvironmentName, number: number): Promise<Release | undefined>;
   /** Newest first. */
   list(application: ApplicationName, environment?: EnvironmentName): Promise<readonly Release[]>;

@@ -1,7 +1,7 @@
 import type { Transaction } from 'kysely';
 import { DomainError } from '../../core/errors.ts';
 import type { ApplicationName, EnvironmentName } from '../../core/model/ids.ts';
-import type { Release, ReleaseStore } from '../../ports/store.ts';
+import type { Release, ReleaseEnd, ReleaseStore } from '../../ports/store.ts';
 import type { Database } from './database.ts';
 import { lockEnvironment } from './environments.ts';
 import type { EnvironmentTable, ReleaseTable, Tables } from './tables.ts';
@@ -24,6 +24,7 @@ function toRelease(row: ReleaseTable): Release {
     planDigest: row.planDigest,
     config: fromJson(row.config) as Readonly<Record<string, string>>,
     status: row.status,
+    code: present(row.code),
     reason: present(row.reason),
     createdAtMs: row.createdAtMs,
     liveAtMs: present(row.liveAtMs),
@@ -77,6 +78,7 @@ export class SqlReleaseStore implements ReleaseStore {
         planDigest: release.planDigest,
         config: toJson(release.config),
         status: 'deploying',
+        code: null,
         reason: null,
         createdAtMs: now,
         liveAtMs: null,
@@ -123,15 +125,11 @@ export class SqlReleaseStore implements ReleaseStore {
     });
   }
 
-  async fail(
-    release: Parameters<ReleaseStore['fail']>[0],
-    status: 'failed' | 'cancelled',
-    reason: string,
-  ): Promise<void> {
+  async fail(release: Parameters<ReleaseStore['fail']>[0], { status, code, reason }: ReleaseEnd): Promise<void> {
     await this.#database.write((db) =>
       db
         .updateTable('releases')
-        .set({ status, reason: cutText(reason, 500) })
+        .set({ status, code: code ?? null, reason: cutText(reason, 500) })
         .where('application', '=', release.application)
         .where('environment', '=', release.environment)
         .where('number', '=', release.number)

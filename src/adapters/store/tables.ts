@@ -174,6 +174,7 @@ export interface ReleaseTable {
   readonly planDigest: Digest;
   readonly config: Json;
   readonly status: Release['status'];
+  readonly code: ErrorCode | null;
   readonly reason: string | null;
   readonly createdAtMs: number;
   readonly liveAtMs: number | null;

@@ -119,7 +119,7 @@ describe('deploy_stack', () => {
     await expect(call(dyingRoom(room, port, method, when), 'deploy_stack', input)).rejects.toThrow();
     const outcome = await call(room, 'deploy_stack', input);
 
-    expect(outcome.status).toBe('failed');
+    expect(outcome).toMatchObject({ status: 'failed', code: 'deploy-unhealthy' });
     expect(outcome.reason).toContain('release 1 still serves');
     expect([await serving(room), await recorded(room), running(room)]).toEqual([1, 1, [1]]);
     expect(await releases(room)).toEqual([
@@ -257,7 +257,8 @@ describe('deploy_stack', () => {
     await call(room, 'deploy_stack', await prepareDeploy(room, '1'));
     const second = await prepareDeploy(room, '2');
     await expect(call(dyingRoom(room, 'target', 'switchTo', 'after'), 'deploy_stack', second)).rejects.toThrow();
-    await room.store.releases.fail({ application: thingy, environment: staging, number: 2 }, 'failed', 'swept');
+    const release = { application: thingy, environment: staging, number: 2 };
+    await room.store.releases.fail(release, { status: 'failed', reason: 'swept' });
 
     const outcome = await call(room, 'deploy_stack', second);
 

@@ -56,7 +56,7 @@ async function release(isLive = true): Promise<void> {
   });
   await (isLive
     ? test.store.releases.makeLive(begun, undefined)
-    : test.store.releases.fail(begun, 'failed', 'unhealthy'));
+    : test.store.releases.fail(begun, { status: 'failed', reason: 'unhealthy' }));
 }
 
 it('starts a run of the release that was live before, with a plan and tasks of its own', async () => {

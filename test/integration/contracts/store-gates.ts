@@ -194,12 +194,12 @@ export function testStoreGates(withStore: WithStore): void {
       await expect(store.releases.begin(stale)).rejects.toMatchObject({ code: 'fence-stale' });
       await expect(store.releases.makeLive(begun, undefined)).rejects.toMatchObject({ code: 'fence-stale' });
       await store.releases.makeLive(fresh, undefined);
-      await store.releases.fail(begun, 'failed', 'another deploy went on');
-      await store.releases.fail(fresh, 'failed', 'too late');
+      await store.releases.fail(begun, { status: 'failed', code: 'fence-stale', reason: 'another deploy went on' });
+      await store.releases.fail(fresh, { status: 'failed', reason: 'too late' });
 
-      expect((await store.releases.list(thingy)).map((one) => [one.number, one.status])).toEqual([
-        [2, 'live'],
-        [1, 'failed'],
+      expect(await store.releases.list(thingy)).toMatchObject([
+        { number: 2, status: 'live', code: undefined, reason: undefined },
+        { number: 1, status: 'failed', code: 'fence-stale', reason: 'another deploy went on' },
       ]);
     }));
 }

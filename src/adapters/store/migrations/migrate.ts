@@ -10,6 +10,7 @@ import { addHosts } from './0007-hosts.ts';
 import { addLogChunks } from './0008-log-chunks.ts';
 import { addCommitStatuses } from './0009-commit-statuses.ts';
 import { addDeployKeys } from './0010-deploy-keys.ts';
+import { addReleaseCodes } from './0011-release-codes.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -23,6 +24,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0008-log-chunks': { up: addLogChunks },
   '0009-commit-statuses': { up: addCommitStatuses },
   '0010-deploy-keys': { up: addDeployKeys },
+  '0011-release-codes': { up: addReleaseCodes },
 };
 
 /**
