@@ -1,4 +1,4 @@
-// I2, I3, I6: each process of Loam is killed in the middle of a deploy, and the worker at each of its stages. Each fault hits a deploy of processes and one of containers.
+// I2, I3, I6: each process of Loam is killed in the middle of a deploy, and the worker at each of its stages, also of one that fails. Each fault hits a deploy of processes and one of containers.
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
@@ -14,9 +14,10 @@ import { createLoam, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
 import { addPlaces, every, expectLive, recorded, replicas, running, scale, served, serves } from '../support/places.ts';
 import type { Ground, Place } from '../support/places.ts';
-import { curl, waitForEnd } from '../support/runs.ts';
+import { curl, readRun, waitForEnd } from '../support/runs.ts';
 import { kill, killAndRevive, waitForAnother } from '../support/victims.ts';
 import type { Victim } from '../support/victims.ts';
+import { sendVisitor } from '../support/visitor.ts';
 
 let host: EngineHost;
 let testEngine: TestEngine;
@@ -96,6 +97,15 @@ const looks = {
 } as const;
 type Stage = keyof typeof looks;
 
+/** The same where that release, of this number, never gets healthy. */
+function looksOfFailing(number: number) {
+  return {
+    begun: { status: 'deploying', front: 1, running: [1] },
+    started: { status: 'deploying', front: 1, running: [1, number] },
+    failed: { status: 'failed', front: 1, running: [1, number] },
+    ended: { status: 'failed', front: 1, running: [1] },
+  };
+}
 const stageMs = 120_000;
 
 async function look(place: Place): Promise<object> {
@@ -191,6 +201,68 @@ describe('K2: a deploy whose worker is killed at one of its stages', () => {
       expect(ledger.count(`${place.environment} 2 starts`)).toBe(replicas);
     }
     expect(await Promise.all(waiting)).toEqual(at('draining', 'drained').map(({ environment }) => `${environment} 1`));
+  });
+});
+
+describe('K2: a deploy whose release never gets healthy, and whose worker is killed at its stages', () => {
+  let places: readonly Place[];
+
+  beforeAll(async () => {
+    [, places] = await addPlaces(ground, 'failing', ['failing']);
+  });
+
+  async function expectFailed(place: Place, run: string, number: number): Promise<void> {
+    const ended = await waitForEnd(loam, run);
+    const reason = new RegExp(
+      `^release ${String(number)} did not become healthy: .*ended with exit code 1 .*; release 1 still serves in ${place.environment}$`,
+    );
+    expect(ended.status).toBe('failed');
+    expect(ended.tasks).toMatchObject([
+      {
+        name: 'deploy',
+        attempt: 1,
+        status: 'failed',
+        code: 'deploy-unhealthy',
+        reason: expect.stringMatching(reason) as string,
+      },
+    ]);
+    await expectLive(place, 1, [...Array.from({ length: number - 1 }, () => 'failed'), 'live']);
+  }
+
+  it('ends with the old release live, which has answered all the while; nothing of the new one is left (I2, I3, I6)', async () => {
+    const visitors = places.map(({ url }) => sendVisitor(url));
+    const runs: string[] = [];
+    for (const place of places) {
+      runs.push(await scale(place));
+      const writes = holdWrites(loam);
+      await stepTo(looksOfFailing(2).begun, [place], { writes, patienceMs: 0 });
+      await killWorker(writes, places);
+      await waitFor('the new release is started', () => standAt(looksOfFailing(2).started, [place]));
+    }
+    // The other place waits for health meanwhile.
+    for (const [index, place] of places.entries()) {
+      const writes = holdWrites(loam);
+      ledger.open(`${place.environment} 2 crashes`);
+      await stepTo(looksOfFailing(2).failed, [place], { writes, patienceMs: 0 });
+      await killWorker(writes, places);
+      await expectFailed(place, runs[index] ?? '', 2);
+    }
+    for (const place of places) {
+      const run = await scale(place);
+      await waitFor('the new release is started', () => standAt(looksOfFailing(3).started, [place]));
+      const writes = holdWrites(loam);
+      ledger.open(`${place.environment} 3 crashes`);
+      await stepTo(looksOfFailing(3).failed, [place], { writes, patienceMs: 0 });
+      await stepTo(looksOfFailing(3).ended, [place], { writes, patienceMs: 3_000 });
+      expect((await readRun(loam, run)).status).toBe('running');
+      await killWorker(writes, [place]);
+      await expectFailed(place, run, 3);
+    }
+
+    for (const visitor of visitors) await visitor.leave();
+    expect(visitors.map((visitor) => visitor.answers())).toEqual(
+      places.map(({ environment }) => [`200 ${environment} 1`]),
+    );
   });
 });
 

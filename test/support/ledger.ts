@@ -132,7 +132,7 @@ export function withoutHead(log: string): string {
 /**
  * An application that tells the ledger of its start, and is healthy once the door `<name> <label>` is open. It is called like its environment unless a name is
  * given; the label is what the file of that name in the commit holds, else the number of the release. `/wait` is answered once the door `<name> <label> waits`
- * is open. Which token of its environment's trust it was given it tells without saying it.
+ * is open; once the door `<name> <label> crashes` is open, each request ends it. Which token of its environment's trust it was given it tells without saying it.
  */
 function reportingServer({ host, port }: Ledger, name?: string): string {
   return `${ledgerClient({ host, port })}import { createHash } from 'node:crypto';
@@ -144,6 +144,7 @@ if (tokenFile !== undefined)
   await note(name + ' holds ' + createHash('sha256').update(readFileSync(tokenFile, 'utf8')).digest('hex'));
 await note(name + ' starts');
 const server = http.createServer(async (request, response) => {
+  if (await isOpen(name + ' crashes')) process.exit(1);
   if (request.url === '/wait') while (!(await isOpen(name + ' waits'))) await delay(10);
   response.writeHead((await isOpen(name)) ? 200 : 503).end(name);
 });
