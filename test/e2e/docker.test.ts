@@ -1,4 +1,4 @@
-// The plan of 2014 as it stands, on a real engine: image, containers, what survives Loam, and what a killed engine does to a deploy (K6).
+// The plan of 2014 as it stands, on a real engine: image, containers, what survives Loam, the way back, and what a killed engine does to a deploy (K6).
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type Docker from 'dockerode';
@@ -11,7 +11,18 @@ import { killEngine, letEngineStart } from '../support/engine-host.ts';
 import type { EngineHost } from '../support/engine-host.ts';
 import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
-import { addApplication, curl, peekLog, readRun, statuses, trigger, urlOf, waitForEnd } from '../support/runs.ts';
+import {
+  addApplication,
+  curl,
+  peekLog,
+  readRun,
+  releasesOf,
+  statuses,
+  trigger,
+  urlOf,
+  waitForEnd,
+} from '../support/runs.ts';
+import { sendVisitor } from '../support/visitor.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 const patienceMs = 120_000;
@@ -122,13 +133,46 @@ it('lets its containers live on without Loam, ends them with `down --apps`, and 
   expect((await containers()).map(({ State, Id }) => [State, Id])).toEqual([['running', before[0]?.Id]]);
 }, 400_000);
 
+it('goes back to the image of the release before, without a failed request', { timeout: 400_000 }, async () => {
+  const [first] = await containers();
+  await copy.write('server.mjs', server('two'));
+  await copy.push('Second');
+  await waitFor('the second version serves', () => serves('two'), patienceMs);
+  const [second] = await containers();
+  const visitor = sendVisitor(url);
+
+  const back = await loam.cli(['rollback', 'thingy', 'production', '--wait']);
+  await waitFor('the visitor has seen the first version', () => visitor.answers().length > 1, patienceMs);
+  await visitor.leave();
+
+  expect(back).toMatchObject({ code: 0, stderr: '' });
+  const seen = visitor
+    .answers()
+    .map((answer) => /^200 \{"text":"(\w+)".*"release":"(\d+)"\}$/.exec(answer)?.slice(1) ?? answer);
+  expect(seen).toEqual([
+    ['two', '2'],
+    ['one', '3'],
+  ]);
+  const [live, ...others] = await releasesOf(loam, 'thingy');
+  expect([live, ...others].map((one) => [one?.number, one?.status])).toEqual([
+    [3, 'live'],
+    [2, 'superseded'],
+    [1, 'superseded'],
+  ]);
+  expect(live?.commit).toBe(others.at(-1)?.commit);
+  expect((await containers()).map(({ ImageID, Labels }) => [ImageID, Labels['loam.release']])).toEqual([
+    [first?.ImageID, '3'],
+  ]);
+  expect(second?.ImageID).not.toBe(first?.ImageID);
+});
+
 it(
   'tells the truth when the engine is killed in mid-deploy, and the old version is back with it (K6, I6)',
   { timeout: 400_000 },
   async () => {
     await copy.write('server.mjs', `setTimeout(() => process.exit(1), 2000);\n`); // never healthy
     const pushing = copy.push('Never listens');
-    const id = 'thingy/4';
+    const id = 'thingy/6';
     await waitFor(
       'the new release waits for health',
       async () => (await peekLog(loam, id, 'deploy')).includes('is started'),
