@@ -1,4 +1,6 @@
-// Three ways to run one graph on one Temporal server: workflows written by hand, Loam's workflows around activities that do nothing, and the whole of Loam.
+// Four ways to run one graph on one Temporal server: workflows written by hand, the same without the SDK's call stacks (as Loam's worker runs, ADR 0017), Loam's
+// workflows around activities that do nothing, and the whole of Loam.
+import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { prepareNamespace } from '../../src/adapters/temporal/namespace.ts';
 import { formatRunId, parseApplicationName, runWorkflowId } from '../../src/core/model/ids.ts';
@@ -8,8 +10,10 @@ import { forkWorker } from './fork-worker.ts';
 import { awaitEnd, pidOf } from './observe.ts';
 import type { Shape } from './shapes.ts';
 
+type WorkerArm = 'hand-written' | 'hand-written, no call stacks' | 'Loam minimal';
+
 export interface Arm {
-  readonly name: 'hand-written' | 'Loam minimal' | 'Loam whole';
+  readonly name: WorkerArm | 'Loam whole';
   readonly workerPid: number;
   /** Starts so many runs of the shape together; resolves with their workflow ids when all have succeeded. */
   run(shape: Shape, count: number): Promise<readonly string[]>;
@@ -18,20 +22,31 @@ export interface Arm {
   close(): Promise<void>;
 }
 
+const stacksOff = path.resolve(import.meta.dirname, '../../src/adapters/temporal/promise-stacks-off.ts');
+
 /** Twenty fans of 200 at once are 4,000 tasks, each with rows of its own on disk. */
 const wholeDeadlineMs = 600_000;
 
 export async function openArms(loam: Loam): Promise<readonly Arm[]> {
-  return [await openWorker(loam, 'hand-written'), await openWorker(loam, 'Loam minimal'), await openWhole(loam)];
+  return [
+    await openWorker(loam, 'hand-written'),
+    await openWorker(loam, 'hand-written, no call stacks'),
+    await openWorker(loam, 'Loam minimal'),
+    await openWhole(loam),
+  ];
 }
 
 /** A worker process of its own, in a namespace of its own: the queues have the same names. */
-async function openWorker(loam: Loam, name: 'hand-written' | 'Loam minimal'): Promise<Arm> {
-  const kind = name === 'hand-written' ? 'hand-written' : 'minimal';
+async function openWorker(loam: Loam, name: WorkerArm): Promise<Arm> {
+  const kind = name === 'Loam minimal' ? 'minimal' : 'hand-written';
   const address = loam.endpoint().temporalAddress;
-  const namespace = `bench-${kind}`;
+  const namespace = `bench-${name.replaceAll(/\W+/g, '-')}`.toLowerCase();
   await prepareNamespace(address, namespace, { deadlineMs: 30_000 });
-  const worker = await forkWorker('engine.worker.ts', [kind, address, namespace]);
+  const worker = await forkWorker(
+    'engine.worker.ts',
+    [kind, address, namespace],
+    name === 'hand-written' ? [] : ['--import', stacksOff],
+  );
   const connection = await Connection.connect({ address });
   const client = new Client({ connection, namespace });
   let number = 0;

@@ -1,6 +1,7 @@
 // The whole path by `git push`, on a Loam of its own: real Temporal, real git, real processes.
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLoam, createWorkingCopy } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
@@ -238,6 +239,18 @@ describe('a gate', () => {
     expect((await decide(loam, 'gated/3', 'approve', 'approved', await token('approver'))).status).toBeLessThan(300);
 
     expect((await waitForEnd(loam, 'gated/3')).status).toBe('succeeded');
+  });
+
+  it("is told by Temporal's current details; the worker keeps no call stacks (ADR 0017)", async () => {
+    const connection = await Connection.connect({ address: loam.endpoint().temporalAddress });
+    const handle = new Client({ connection, namespace: 'loam' }).workflow.getHandle('run/gated/1');
+
+    const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    const stacks = handle.query('__stack_trace');
+
+    expect(currentDetails).toContain('**approve** failed: rejected by');
+    await expect(stacks).rejects.toThrow(/stack traces are not enabled/);
+    await connection.close();
   });
 });
 

@@ -59,10 +59,13 @@ function interpolate(environment: Readonly<Record<string, string>>): Readonly<Re
   return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, fill(value)]));
 }
 
+const stacksOff = './src/adapters/temporal/promise-stacks-off.ts';
+
 function configOf(services: z.output<typeof Compose>['services'], name: string): ReturnType<typeof readConfig> {
   const { command, environment } = Service.parse(services[name]);
-  expect(command).toEqual(['node', `src/main/${name}.ts`]);
-  expect(existsSync(path.join(root, `src/main/${name}.ts`))).toBe(true);
+  const options = name === 'worker' ? ['--import', stacksOff] : [];
+  expect(command).toEqual(['node', ...options, `src/main/${name}.ts`]);
+  for (const file of [stacksOff, `src/main/${name}.ts`]) expect(existsSync(path.join(root, file))).toBe(true);
   return readConfig({ ...interpolate(environment), LOAM_DATA_DIR: '/var/lib/loam' }, '/opt/loam');
 }
 

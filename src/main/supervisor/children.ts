@@ -11,6 +11,8 @@ export interface ChildSpec {
   readonly name: string;
   /** Absolute path of the process's file in `src/main`. */
   readonly file: string;
+  /** Options of Node. */
+  readonly nodeOptions?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -48,7 +50,7 @@ export function createChildren({ dataFolder, say }: ChildrenOptions): Children {
     const folder = path.join(dataFolder, 'processes');
     mkdirSync(folder, { recursive: true });
     const log = openSync(path.join(folder, `${spec.name}.log`), 'a', 0o600);
-    const child = spawn(process.execPath, [spec.file, supervisedFlag], {
+    const child = spawn(process.execPath, [...(spec.nodeOptions ?? []), spec.file, supervisedFlag], {
       stdio: ['ignore', log, log, 'pipe'],
       env: childEnvironment(spec.env),
     });

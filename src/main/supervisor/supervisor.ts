@@ -30,6 +30,7 @@ export interface Supervisor {
 }
 
 const mainFolder = path.resolve(import.meta.dirname, '..');
+const stacksOff = path.resolve(mainFolder, '../adapters/temporal/promise-stacks-off.ts');
 const watchEveryMs = 2_000;
 const drainMs = 30_000;
 /** For a Temporal server that somebody else runs to answer. */
@@ -70,7 +71,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   try {
     await Promise.all([
       children.start({ name: 'api', file: path.join(mainFolder, 'api.ts'), env }),
-      children.start({ name: 'worker', file: path.join(mainFolder, 'worker.ts'), env }),
+      children.start({
+        name: 'worker',
+        file: path.join(mainFolder, 'worker.ts'),
+        nodeOptions: ['--import', stacksOff],
+        env,
+      }),
       children.start({
         name: 'relay',
         file: path.join(mainFolder, 'relay.ts'),
