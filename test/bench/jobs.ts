@@ -3,9 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDockerExecutor } from '../../src/adapters/executor/docker/docker-executor.ts';
-import { requireEnginePrograms } from '../support/debian-packages.ts';
-import { startEngineHost } from '../support/engine-host.ts';
-import { makeImages } from '../support/engine-images.ts';
+import { startEngine } from '../support/engine-host.ts';
 import type { Loam } from '../support/loam.ts';
 import { closeConnections, createApplication } from './application.ts';
 import { bootClock, measureFirstCommand, measureFirstLine } from './cases.ts';
@@ -33,12 +31,10 @@ async function main(): Promise<number> {
   const options = readOptions(usage, { rounds: { standard: 10, least: 4 } });
   if (options === undefined) return 2;
   const loadBefore = loadNow();
-  await requireEnginePrograms();
   say('starting an engine of its own');
-  const host = await startEngineHost();
+  const { host, engine } = await startEngine();
   try {
-    const { busybox: image } = await makeImages(host.socketPath, host.folder);
-    const figures = await measure({ socketPath: host.socketPath, image }, options.rounds);
+    const figures = await measure({ socketPath: engine.socketPath, image: engine.images.busybox }, options.rounds);
     const report = makeReport(`npm run bench -- jobs --rounds ${options.rounds}`, [], figures, loadBefore);
     await publishReport(report, options.json);
   } finally {

@@ -1,8 +1,7 @@
 // I2: in mid-job Loam is away for a while, all of it or its worker alone. The job goes on meanwhile, as a process or in a container: all four at once.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
-import type { EngineHost } from '../support/engine-host.ts';
+import { startEngine } from '../support/engine-host.ts';
+import type { EngineHost, TestEngine } from '../support/engine-host.ts';
 import { isLong, tell } from '../support/faults.ts';
 import { countedLines, countingFiles, createLedger, withoutHead } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';

@@ -2,9 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
-import { startEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
-import type { EngineHost } from '../support/engine-host.ts';
+import { startEngine } from '../support/engine-host.ts';
+import type { EngineHost, TestEngine } from '../support/engine-host.ts';
 import { tell } from '../support/faults.ts';
 import { holdWrites } from '../support/hold-writes.ts';
 import type { HeldWrites } from '../support/hold-writes.ts';

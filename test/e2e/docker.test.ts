@@ -5,10 +5,8 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
 import { installationOf } from '../../src/adapters/target/docker/container-spec.ts';
-import { startEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
-import { killEngine, letEngineStart } from '../support/engine-host.ts';
-import type { EngineHost } from '../support/engine-host.ts';
+import { killEngine, letEngineStart, startEngine } from '../support/engine-host.ts';
+import type { EngineHost, TestEngine } from '../support/engine-host.ts';
 import { createLoam, createWorkingCopy, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
 import {

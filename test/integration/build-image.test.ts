@@ -18,10 +18,8 @@ import {
   waitFor,
 } from '../support/activity-room.ts';
 import type { ActivityRoom } from '../support/activity-room.ts';
-import { startEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
-import { killEngine, letEngineStart } from '../support/engine-host.ts';
-import type { EngineHost } from '../support/engine-host.ts';
+import { killEngine, letEngineStart, startEngine } from '../support/engine-host.ts';
+import type { EngineHost, TestEngine } from '../support/engine-host.ts';
 import { registryLogin, startRegistry } from '../support/registry.ts';
 import type { TestRegistry } from '../support/registry.ts';
 

@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import Docker from 'dockerode';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { killEngine, letEngineStart, processesNaming, startEngineHost } from '../support/engine-host.ts';
-import { startEngine, useEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
+import { killEngine, letEngineStart, processesNaming, startEngine, startEngineHost } from '../support/engine-host.ts';
+import type { TestEngine } from '../support/engine-host.ts';
+import { useEngine } from '../support/engine.ts';
 
 const serve = `require('http').createServer((q, r) => r.end('hello from the container')).listen(8080)`;
 const hostFile = path.resolve(import.meta.dirname, '../support/engine-host.ts');

@@ -13,8 +13,7 @@ import { createDockerExecutor } from '../../src/adapters/executor/docker/docker-
 import { ExecutorSwitch } from '../../src/adapters/executor/job/executor-switch.ts';
 import { makeDockerSubject } from '../support/docker-subject.ts';
 import type { DockerSubject } from '../support/docker-subject.ts';
-import { startEngine } from '../support/engine.ts';
-import { killEngine, letEngineStart } from '../support/engine-host.ts';
+import { killEngine, letEngineStart, startEngine } from '../support/engine-host.ts';
 import type { EngineHost } from '../support/engine-host.ts';
 import { followJob, followUntil, makeJob, runJob } from '../support/jobs.ts';
 import { findSandboxTools, makeProcessSubject } from '../support/sandbox-tools.ts';

@@ -1,6 +1,6 @@
 import { beforeAll } from 'vitest';
+import type { TestEngine } from '../support/engine-host.ts';
 import { useEngine } from '../support/engine.ts';
-import type { TestEngine } from '../support/engine.ts';
 import { openDockerTarget } from './contracts/docker-target-subject.ts';
 import { testTarget } from './contracts/target.ts';
 import { testTargetRules } from './contracts/target-rules.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createDockerExecutor } from '../../src/adapters/executor/docker/docker-executor.ts';
 import type { DockerExecutor, DockerExecutorOptions } from '../../src/adapters/executor/docker/docker-executor.ts';
 import type { ExecutorSubject } from '../integration/contracts/executor.ts';
-import type { TestEngine } from './engine.ts';
+import type { TestEngine } from './engine-host.ts';
 
 /** Executors on one jobs folder and one engine. */
 export interface DockerSubject extends ExecutorSubject {

@@ -17,7 +17,11 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { runProgram } from '../../src/adapters/tool/run-program.ts';
-import { systemPath } from './debian-packages.ts';
+import { identifyProcess, isRunning } from '../../src/adapters/host/process-identity.ts';
+import type { ProcessIdentity } from '../../src/adapters/host/process-identity.ts';
+import { requireEnginePrograms, systemPath } from './debian-packages.ts';
+import { makeImages } from './engine-images.ts';
+import type { EngineImages } from './engine-images.ts';
 
 /**
  * How it is kept apart, and reached:
@@ -36,6 +40,23 @@ export interface EngineHost {
   stop(): Promise<void>;
 }
 
+export interface TestEngine {
+  /** For `new Docker({ socketPath })`. */
+  readonly socketPath: string;
+  /** For `DOCKER_HOST`. */
+  readonly dockerHost: string;
+  /** For `killEngine` and `letEngineStart`. */
+  readonly folder: string;
+  /** Of this machine, as containers reach it. */
+  readonly hostAddress: string;
+  readonly images: EngineImages;
+}
+
+export interface OwnEngine {
+  readonly host: EngineHost;
+  readonly engine: TestEngine;
+}
+
 const startMs = 60_000;
 const prefix = 'loam-engine-';
 const root = hasRoom('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -45,6 +66,21 @@ function hasRoom(folder: string): boolean {
   if (!existsSync(folder)) return false;
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize > 4 * 1024 ** 3;
+}
+
+/** An engine of one's own, to kill it while other tests run, or to go on while another test kills the shared one. */
+export async function startEngine(): Promise<OwnEngine> {
+  await requireEnginePrograms();
+  const host = await startEngineHost();
+  try {
+    const { folder, socketPath, address } = host;
+    const images = await makeImages(socketPath, folder);
+    const dockerHost = `unix://${socketPath}`;
+    return { host, engine: { socketPath, dockerHost, folder, hostAddress: address, images } };
+  } catch (error) {
+    await host.stop();
+    throw error;
+  }
 }
 
 export async function startEngineHost(): Promise<EngineHost> {
@@ -80,7 +116,7 @@ async function makeNetwork(folder: string): Promise<EngineNetwork> {
     const bridge = `loamtest${number}`;
     if (routes.includes(`10.${number}.`)) continue;
     if ((await ip(['link', 'add', bridge, 'type', 'bridge'])).exitCode !== 0) continue;
-    writeFileSync(path.join(folder, 'owner'), JSON.stringify({ ...selfIdentity(), number }));
+    writeFileSync(path.join(folder, 'owner'), JSON.stringify({ ...identifyProcess(process.pid), number }));
     const address = `10.${number}.0.1`;
     await ip(['addr', 'add', `${address}/24`, 'dev', bridge]);
     const up = await ip(['link', 'set', bridge, 'up']);
@@ -194,29 +230,14 @@ function commandOf(pid: number): readonly string[] {
   }
 }
 
-interface Owner {
-  readonly pid: number;
-  readonly startTime: string;
-  readonly number: number;
-}
-
-function selfIdentity(): Omit<Owner, 'number'> {
-  return { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
-}
-
-function startTimeOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[19];
-  } catch {
-    return undefined;
-  }
-}
+/** The test run, and the number of its bridge. */
+type Owner = ProcessIdentity & { readonly number: number };
 
 /** What test runs left that were killed. */
 async function deleteLeftovers(): Promise<void> {
   for (const name of readdirSync(root).filter((each) => each.startsWith(prefix))) {
     const owner = readOwner(path.join(root, name));
-    if (owner !== undefined && startTimeOf(owner.pid) !== owner.startTime) await deleteHost(path.join(root, name));
+    if (owner !== undefined && !isRunning(owner)) await deleteHost(path.join(root, name));
   }
 }
 

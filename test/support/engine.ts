@@ -7,29 +7,14 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { inject } from 'vitest';
 import type { TestProject } from 'vitest/node';
-import { startEngineHost } from './engine-host.ts';
-import type { EngineHost } from './engine-host.ts';
-import { makeImages } from './engine-images.ts';
-import type { EngineImages } from './engine-images.ts';
-import { requireEnginePrograms } from './debian-packages.ts';
+import { startEngine } from './engine-host.ts';
+import type { OwnEngine, TestEngine } from './engine-host.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** A unix socket: who asks there gets the engine. */
     engineDoor: string;
   }
-}
-
-export interface TestEngine {
-  /** For `new Docker({ socketPath })`. */
-  readonly socketPath: string;
-  /** For `DOCKER_HOST`. */
-  readonly dockerHost: string;
-  /** For `killEngine` and `letEngineStart`. */
-  readonly folder: string;
-  /** Of this machine, as containers reach it. */
-  readonly hostAddress: string;
-  readonly images: EngineImages;
 }
 
 /** In a test or its hooks. The first call of a test run takes some seconds; the engine is shared, so name and label what you make, and remove it. */
@@ -66,7 +51,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function openDoor(): Promise<Shared> {
   const folder = mkdtempSync(path.join(tmpdir(), 'loam-engine-door-'));
   const door = path.join(folder, 'door');
-  let started: Promise<{ readonly host: EngineHost; readonly engine: TestEngine }> | undefined;
+  let started: Promise<OwnEngine> | undefined;
   const server = createServer((_, response) => {
     started ??= startEngine();
     started.then(
@@ -85,19 +70,4 @@ async function openDoor(): Promise<Shared> {
       rmSync(folder, { recursive: true });
     },
   };
-}
-
-/** An engine of one's own, to kill it while other tests run, or to go on while another test kills the shared one. */
-export async function startEngine(): Promise<{ readonly host: EngineHost; readonly engine: TestEngine }> {
-  await requireEnginePrograms();
-  const host = await startEngineHost();
-  try {
-    const { folder, socketPath, address } = host;
-    const images = await makeImages(socketPath, folder);
-    const dockerHost = `unix://${socketPath}`;
-    return { host, engine: { socketPath, dockerHost, folder, hostAddress: address, images } };
-  } catch (error) {
-    await host.stop();
-    throw error;
-  }
 }

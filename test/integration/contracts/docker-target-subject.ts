@@ -11,7 +11,7 @@ import { FrontControl } from '../../../src/adapters/front/front-control.ts';
 import { installationOf } from '../../../src/adapters/target/docker/container-spec.ts';
 import { createDockerTarget } from '../../../src/adapters/target/docker/docker-target.ts';
 import type { DockerTarget } from '../../../src/adapters/target/docker/docker-target.ts';
-import type { TestEngine } from '../../support/engine.ts';
+import type { TestEngine } from '../../support/engine-host.ts';
 import { silentLogger } from '../../support/silent-logger.ts';
 import { findProcesses } from './process-target-subject.ts';
 import type { TargetSubject } from './target.ts';
