@@ -1,11 +1,12 @@
 // I1, I2, I4: everything dies at once, or ends in good order, and the next start goes on.
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countedLines, countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
+import { expectCountedOnce } from '../support/counted.ts';
+import { countingFiles, createLedger, servedFiles } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
-import { addApplication, curl, decide, peekLog, readLog, urlOf, waitForEnd, waitForGate } from '../support/runs.ts';
+import { addApplication, curl, decide, peekLog, urlOf, waitForEnd, waitForGate } from '../support/runs.ts';
 import { kill, killAll, suspend, waitForAnother } from '../support/victims.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -91,14 +92,7 @@ describe('K1: a job that is under way', () => {
   }
 
   async function expectOnce(run: string): Promise<void> {
-    const ended = await waitForEnd(loam, run);
-    expect(ended.status).toBe('succeeded');
-    expect(ended.tasks).toMatchObject([
-      { name: 'count', attempt: 1, status: 'succeeded' },
-      { name: 'after', attempt: 1, status: 'succeeded' },
-    ]);
-    expect(ledger.count(`${run} count begins`)).toBe(1);
-    expect(withoutHead(await readLog(loam, run, 'count'))).toBe(countedLines(ledger, `${run} count`));
+    await expectCountedOnce(loam, ledger, run);
     const url = await urlOf(loam, 'gated', 'place');
     await waitFor('the URL serves', async () => (await curl(url).catch(() => undefined))?.text === 'gated 3');
   }

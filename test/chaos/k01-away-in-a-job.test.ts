@@ -1,13 +1,14 @@
 // I2: in mid-job Loam is away for a while, all of it or its worker alone. The job goes on meanwhile, as a process or in a container: all four at once.
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectCountedOnce } from '../support/counted.ts';
 import { startEngine } from '../support/engine-host.ts';
 import type { EngineHost, TestEngine } from '../support/engine-host.ts';
 import { isLong, tell } from '../support/faults.ts';
-import { countedLines, countingFiles, createLedger, withoutHead } from '../support/ledger.ts';
+import { countingFiles, createLedger } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
-import { addSilentApplication, peekLog, readLog, trigger, waitForEnd } from '../support/runs.ts';
+import { addSilentApplication, peekLog, trigger } from '../support/runs.ts';
 import { findVictim, kill, killAll, suspend } from '../support/victims.ts';
 
 interface Bed {
@@ -97,17 +98,6 @@ async function letEnd({ loam, run, job }: Counting): Promise<void> {
   ledger.open(job);
 }
 
-async function expectOnce({ loam, run, job }: Counting): Promise<void> {
-  const ended = await waitForEnd(loam, run);
-  expect(ended).toMatchObject({ status: 'succeeded', reason: null });
-  expect(ended.tasks).toMatchObject([
-    { name: 'count', attempt: 1, status: 'succeeded' },
-    { name: 'after', attempt: 1, status: 'succeeded' },
-  ]);
-  expect(ledger.count(`${job} begins`)).toBe(1);
-  expect(withoutHead(await readLog(loam, run, 'count'))).toBe(countedLines(ledger, job));
-}
-
 it.each(isLong ? [2, 30, 300] : [2, 30])(
   'K1: Loam, or its worker alone, is away for %i s in mid-job: the job goes on and runs once, its log is whole, the run succeeds (I2)',
   async (seconds) => {
@@ -117,7 +107,7 @@ it.each(isLong ? [2, 30, 300] : [2, 30])(
     await watch(jobs, seconds).finally(() => Promise.all(returns.map((comeBack) => comeBack())));
     await Promise.all(jobs.map(letEnd));
 
-    for (const job of jobs) await expectOnce(job);
+    for (const { loam, run } of jobs) await expectCountedOnce(loam, ledger, run);
   },
 );
 

@@ -1,6 +1,7 @@
 // I2: each process of Loam is killed in the middle of a job. A ledger outside Loam counts what the job did.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { countedLines, countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
+import { expectCountedOnce } from '../support/counted.ts';
+import { countingFiles, createLedger, servedFiles, withoutHead } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, createWorkingCopy, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
@@ -52,15 +53,8 @@ it.each(victims.map((victim, index) => ({ victim, run: `counting/${String(index 
     const stored = (await peek()).length;
     await waitFor('the log goes on', async () => (await peek()).length > stored);
     ledger.open(job);
-    const ended = await waitForEnd(loam, run);
 
-    expect(ended.status).toBe('succeeded');
-    expect(ended.tasks).toMatchObject([
-      { name: 'count', attempt: 1, status: 'succeeded' },
-      { name: 'after', attempt: 1, status: 'succeeded' },
-    ]);
-    expect(ledger.count(`${job} begins`)).toBe(1);
-    expect(withoutHead(await readLog(loam, run, 'count'))).toBe(countedLines(ledger, job));
+    await expectCountedOnce(loam, ledger, run);
     expect(withoutHead(await readLog(loam, run, 'after'))).toBe('done\n');
     expect(
       ledger

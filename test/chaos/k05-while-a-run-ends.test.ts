@@ -2,13 +2,14 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectCountedOnce } from '../support/counted.ts';
 import { isLong, tell } from '../support/faults.ts';
 import { holdWrites } from '../support/hold-writes.ts';
-import { countedLines, countingFiles, createLedger, withoutHead } from '../support/ledger.ts';
+import { countingFiles, createLedger } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
 import { createLoam, processesOf, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
-import { addSilentApplication, readLog, readRun, trigger, waitForEnds } from '../support/runs.ts';
+import { addSilentApplication, readRun, trigger } from '../support/runs.ts';
 import { kill, waitForAnother } from '../support/victims.ts';
 
 let ledger: Ledger;
@@ -52,15 +53,8 @@ it(`K5: a run ends as it should though its worker is killed at each of the ${Str
     writes.release();
     await waitForAnother(loam, 'worker', '', killed);
   }
-  const ended = await waitForEnds(loam, runs);
 
-  for (const [index, { status, tasks }] of ended.entries()) {
-    const job = `${String(runs[index])} count`;
-    expect(status).toBe('succeeded');
-    expect(tasks).toMatchObject([{ name: 'count', attempt: 1, status: 'succeeded' }]);
-    expect(ledger.count(`${job} begins`)).toBe(1);
-    expect(withoutHead(await readLog(loam, runs[index] ?? '', 'count'))).toBe(countedLines(ledger, job));
-  }
+  for (const run of runs) await expectCountedOnce(loam, ledger, run);
   // It was killed before the end of the task was written, and after that.
   expect(states.size).toBeGreaterThan(1);
   await waitFor('no sandbox is left', () =>
