@@ -41,11 +41,14 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return readStat(identity.pid)?.startTime === identity.startTime;
 }
 
+/** `group`: also to all that it started and that made no group of their own; it must lead one. */
+type Reach = 'process' | 'group';
+
 /** Sends nothing to another process that got the same pid later. */
-export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): void {
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals, reach: Reach = 'process'): void {
   if (!isRunning(identity)) return;
   try {
-    process.kill(identity.pid, signal);
+    process.kill(reach === 'group' ? -identity.pid : identity.pid, signal);
   } catch {
     // It ended in between.
   }
@@ -61,10 +64,14 @@ export async function waitForEnd(identities: readonly ProcessIdentity[], timeout
 }
 
 /** TERM, and KILL for what still runs after `graceMs`. Resolves when it is gone. */
-export async function endProcess(identity: ProcessIdentity | undefined, graceMs: number): Promise<void> {
+export async function endProcess(
+  identity: ProcessIdentity | undefined,
+  graceMs: number,
+  reach: Reach = 'process',
+): Promise<void> {
   if (identity === undefined) return;
-  signalProcess(identity, 'SIGTERM');
+  signalProcess(identity, 'SIGTERM', reach);
   if (await waitForEnd([identity], graceMs)) return;
-  signalProcess(identity, 'SIGKILL');
+  signalProcess(identity, 'SIGKILL', reach);
   await waitForEnd([identity], 5_000);
 }

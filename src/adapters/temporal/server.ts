@@ -10,7 +10,7 @@ import { DomainError } from '../../core/errors.ts';
 import { prepareNamespace } from './namespace.ts';
 import type { PrepareOptions } from './namespace.ts';
 import { freePort, isListening } from './port.ts';
-import { identifyProcess, isRunning } from '../host/process-identity.ts';
+import { endProcess, identifyProcess, isRunning } from '../host/process-identity.ts';
 import type { ProcessIdentity } from '../host/process-identity.ts';
 import { readRecord, writeRecord } from './process-record.ts';
 import type { ServerRecord } from './process-record.ts';
@@ -184,28 +184,8 @@ function describeServer(record: ServerRecord, adopted: boolean): DevServer {
     uiUrl: `http://127.0.0.1:${record.uiPort}`,
     pid: record.pid,
     adopted,
-    stop: () => stopProcess(record),
+    stop: () => endProcess(record, stopGraceMs, 'group'), // in tests the shell is its first process and the server the second
   };
-}
-
-/** The whole process group: in tests the shell is its first process and the server the second. */
-async function stopProcess(identity: ProcessIdentity): Promise<void> {
-  if (identity.pid <= 1) return;
-  sendSignal(identity, 'SIGTERM');
-  const deadline = performance.now() + stopGraceMs;
-  while (isRunning(identity)) {
-    if (performance.now() > deadline) sendSignal(identity, 'SIGKILL');
-    await pause();
-  }
-}
-
-function sendSignal(identity: ProcessIdentity, signal: NodeJS.Signals): void {
-  if (!isRunning(identity)) return;
-  try {
-    process.kill(-identity.pid, signal);
-  } catch {
-    // gone meanwhile
-  }
 }
 
 async function refuseTaken(port: number, variable: string): Promise<void> {
