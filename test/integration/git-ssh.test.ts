@@ -10,7 +10,7 @@ import type { GitSource } from '../../src/ports/git.ts';
 import type { Git } from '../../src/ports/git.ts';
 import { Secret } from '../../src/ports/secret.ts';
 import { silentLogger } from '../support/silent-logger.ts';
-import { makeKey, startSshServer } from '../support/ssh-server.ts';
+import { makeKey, secretLineOf, startSshServer } from '../support/ssh-server.ts';
 import type { SshServer } from '../support/ssh-server.ts';
 import { startTestApi } from '../support/api.ts';
 import { openGitPlace } from './contracts/git-builders.ts';
@@ -101,7 +101,7 @@ it('says what to do with a key that the server does not know, and shows none (I1
 
   expect(refused).toMatchObject({ code: 'git-unavailable' });
   expect(String(refused)).toContain('loam app deploy-key');
-  expect(String(refused)).not.toContain(key.split('\n')[1]);
+  expect(String(refused)).not.toContain(secretLineOf(key));
 });
 
 it('removes the key that a killed process left, and none that is in use', async () => {
@@ -149,7 +149,7 @@ it('is set by the API, goes to git only, and is refused where it could not work 
     expect(heads.get('refs/heads/main')).toBe(sha);
     expect([set.body['hasDeployKey'], taken.body['hasDeployKey']]).toEqual([true, false]);
     expect(wrong.map(({ status }) => status)).toEqual([422, 422, 422, 422, 422]);
-    const secret = server.key.split('\n')[1] ?? '';
+    const secret = secretLineOf(server.key);
     for (const { text } of [set, shown, ...wrong, taken]) expect(text).not.toContain(secret);
     expect(database.includes(secret)).toBe(false);
     expect((await test.store.applications.source(name)).deployKey).toBeUndefined();

@@ -32,6 +32,13 @@ export async function makeKey(file: string, passphrase = ''): Promise<string> {
   return file;
 }
 
+/** The line with its secret part: the first ones are the same in every key of its kind. */
+export function secretLineOf(key: string): string {
+  const line = key.trimEnd().split('\n').at(-3); // after it come the rest and the end mark
+  if (line?.length !== 70) throw new Error('this is no whole line of an ed25519 key');
+  return line;
+}
+
 /** As root on Debian it installs what is missing, saying so first. `folder`: its own. */
 export async function startSshServer(folder: string): Promise<SshServer> {
   await requirePrograms({ sshd: 'openssh-server', ssh: 'openssh-client' }, 'of private repositories by ssh');
