@@ -145,7 +145,7 @@ export const variables = z.strictObject({
   LOAM_REGISTRY_LOGIN: documented(
     secret.regex(/^[^:]+:./, 'must be user:password').optional(),
     'none',
-    'user:password of an account that may push to LOAM_REGISTRY.',
+    'user:password of an account that may push to LOAM_REGISTRY. Builds pull private images of its host with it, and no others.',
   ),
   LOAM_REGISTRY_LOGIN_FILE: documented(z.string().optional(), '', 'File that holds LOAM_REGISTRY_LOGIN instead.'),
   LOAM_KEY_FILE: documented(

@@ -1,5 +1,8 @@
 // I2, I5, I7, I8 of image builds: the activity over a real engine, its BuildKit and a real registry.
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type Docker from 'dockerode';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { openEngine } from '../../src/adapters/engine/engine.ts';
@@ -94,6 +97,18 @@ function logOf(run: RunId, attempt = 1): Promise<string> {
 
 async function output(run: RunId, key: string): Promise<string | undefined> {
   return room.store.tasks.output(run, { task: parseTaskName('build'), key });
+}
+
+/** Only there: the engine has to fetch it. */
+async function pushImage({ address }: TestRegistry, name: string): Promise<void> {
+  const colon = registryLogin.indexOf(':');
+  const [username, password] = [registryLogin.slice(0, colon), registryLogin.slice(colon + 1)];
+  const repo = `${address}/${name}`;
+  await engine.getImage(baseImage).tag({ repo, tag: '1' });
+  const image = engine.getImage(`${repo}:1`);
+  const stream = await image.push({ authconfig: { username, password, serveraddress: address } });
+  for await (const line of stream) expect(String(line)).not.toContain('error');
+  await image.remove();
 }
 
 it('builds the commit with target, args and .dockerignore, and logs each line of its steps', async () => {
@@ -255,6 +270,57 @@ it('pushes to a registry that wants a login, which stands nowhere else (I7)', as
     expect(await output(run, 'reference')).toMatch(new RegExp(`^${closed.address}/thingy@sha256:[0-9a-f]{64}$`));
     expect(await logOf(run)).not.toContain('let-me');
   } finally {
+    await closed.close();
+  }
+});
+
+it('builds on images of a registry that wants a login; no other host is told of it (I7)', async () => {
+  const { logger } = room.dependencies;
+  const closed = await startRegistry({ hasAccount: true });
+  const heard: string[] = [];
+  const stranger = http.createServer(({ headers }, response) => {
+    heard.push(String(headers.authorization));
+    response.writeHead(401, { 'www-authenticate': 'Basic realm="yours"' }).end();
+  });
+  await once(stranger.listen(0, '127.0.0.1'), 'listening');
+  try {
+    const useLogin = (login: string | undefined) => {
+      const readLogin = login === undefined ? undefined : () => login;
+      const builder = createDockerImageBuilder({ engine, registry: closed.address, readLogin, logger });
+      room = { ...room, dependencies: { ...room.dependencies, images: builder } };
+    };
+    await pushImage(closed, 'base');
+    const dockerfile = `ARG FROM=${closed.address}/base:1\nFROM $FROM AS app\nRUN echo based > /x\nFROM ${baseImage}\nCOPY --from=app /x /x\nRUN cat /x\n`;
+    const { run, build } = await begin({ Dockerfile: dockerfile });
+    const { port } = stranger.address() as AddressInfo;
+    const foreign = await begin({ Dockerfile: `FROM 127.0.0.1:${String(port)}/base:1\n` });
+
+    useLogin(undefined);
+    const refused = await build();
+    useLogin(registryLogin);
+    const strange = await foreign.build();
+    const built = await build(undefined, 2);
+
+    expect(refused).toMatchObject({
+      status: 'failed',
+      code: 'build-failed',
+      reason: expect.stringContaining('of LOAM_REGISTRY, with LOAM_REGISTRY_LOGIN') as string,
+    });
+    expect(built).toEqual({ status: 'succeeded', exitCode: 0 });
+    expect(await logOf(run, 2)).toMatch(/^#\d+ based$/m);
+    expect(strange).toMatchObject({ status: 'failed', code: 'build-failed' });
+    expect(new Set(heard)).toEqual(new Set(['undefined']));
+    const image = engine.getImage((await output(run, 'digest')) ?? '');
+    const told = JSON.stringify([
+      await logOf(run, 2),
+      await logOf(foreign.run),
+      await image.inspect(),
+      await image.history(),
+    ]);
+    const secret = registryLogin.slice(registryLogin.indexOf(':') + 1);
+    for (const text of [secret, Buffer.from(registryLogin).toString('base64')]) expect(told).not.toContain(text);
+  } finally {
+    stranger.close();
     await closed.close();
   }
 });

@@ -1,7 +1,7 @@
 // Keeps I5 (what was built for an attempt is found again, by digest), I7 (no secret enters an image) and I8 (steps run in the engine's containers).
 import { createHash } from 'node:crypto';
+import { IncomingMessage } from 'node:http';
 import type Docker from 'dockerode';
-import type { AuthConfig } from 'dockerode';
 import { z } from 'zod';
 import { DomainError } from '../../../core/errors.ts';
 import { isDigest } from '../../../core/model/ids.ts';
@@ -9,6 +9,8 @@ import type { Digest } from '../../../core/model/ids.ts';
 import type { ImageBuilder, ImageEnd, ImageSpec } from '../../../ports/image-builder.ts';
 import type { Logger } from '../../../ports/logger.ts';
 import { reasonOf, statusOf, unavailable, unlessAbsent } from '../../engine/engine.ts';
+import { openBuildSession } from './build-session.ts';
+import type { BuildSession, RegistryLogin } from './build-session.ts';
 import { BuildTrace } from './build-trace.ts';
 import { whyRefused } from './check-dockerfile.ts';
 import { readContext } from './context.ts';
@@ -76,58 +78,59 @@ export class DockerImageBuilder implements ImageBuilder {
     return id !== undefined && isDigest(id) ? id : undefined;
   }
 
-  async #run(
-    spec: ImageSpec,
-    tag: string,
-    context: BuildContext,
-    { signal, onOutput }: Building,
-  ): Promise<ImageEnd | undefined> {
-    const trace = new BuildTrace();
-    let failure: string | undefined;
+  async #run(spec: ImageSpec, tag: string, context: BuildContext, building: Building): Promise<ImageEnd | undefined> {
+    const { signal } = building;
+    let session: BuildSession | undefined;
     try {
-      const stream = await this.#startBuild(spec, tag, context, signal);
-      for await (const event of eventsOf(stream)) {
-        failure = event.error ?? failure;
-        const lines = event.id === 'moby.buildkit.trace' && typeof event.aux === 'string' ? trace.lines(event.aux) : [];
-        if (lines.length > 0) await onOutput(lineOf(lines.join('\n')));
-      }
+      session = await openBuildSession(this.#engine, this.#login());
+      const failure = await follow(await this.#startBuild(spec, tag, { context, session, signal }), building);
+      signal.throwIfAborted();
+      return failure === undefined ? undefined : endOf(failure);
     } catch (error) {
       signal.throwIfAborted();
       // 400: what was asked for cannot be, such as a stage that the Dockerfile does not have.
       if (statusOf(error) === 400) return refused(reasonOf(error));
       throw unavailable(error);
+    } finally {
+      session?.close();
     }
-    signal.throwIfAborted();
-    const rest = trace.flush();
-    if (rest.length > 0) await onOutput(lineOf(rest.join('\n')));
-    return failure === undefined ? undefined : endOf(failure);
   }
 
+  /** Not by dockerode's `buildImage`: that one opens a session of its own. */
   async #startBuild(
     spec: ImageSpec,
     tag: string,
-    context: BuildContext,
-    signal: AbortSignal,
+    {
+      context,
+      session,
+      signal,
+    }: { readonly context: BuildContext; readonly session: BuildSession; readonly signal: AbortSignal },
   ): Promise<NodeJS.ReadableStream> {
-    const epoch = String(context.epochSeconds);
-    const stream = await this.#engine.buildImage(context.open(), {
+    const options = {
       version: '2',
+      session: session.id,
       t: tag,
       dockerfile: spec.dockerfile,
       ...(spec.target !== undefined && { target: spec.target }),
-      buildargs: { ...spec.args, SOURCE_DATE_EPOCH: epoch },
+      buildargs: { ...spec.args, SOURCE_DATE_EPOCH: String(context.epochSeconds) },
       labels: { ...spec.labels },
       // `egress` is the engine's own bridge, which does not lead to this machine's loopback.
       ...(spec.network === 'none' && { networkmode: 'none' }),
+    };
+    const { promise, resolve, reject } = Promise.withResolvers<NodeJS.ReadableStream>();
+    const call = {
+      method: 'POST',
+      path: '/build?',
+      options,
+      file: context.open(),
+      isStream: true,
       abortSignal: signal,
+    };
+    this.#engine.modem.dial({ ...call, statusCodes: { 200: true, 500: 'server error' } }, (error, answer) => {
+      if (answer instanceof IncomingMessage) resolve(answer);
+      else reject(error ?? new Error('the engine did not answer the build'));
     });
-    // dockerode closes the session of the build at the end of the stream only, and a build that is cut off has none.
-    let hasEnded = false;
-    stream.once('end', () => (hasEnded = true));
-    stream.once('close', () => {
-      if (!hasEnded) stream.emit('end');
-    });
-    return stream;
+    return promise;
   }
 
   async #push({ application }: ImageSpec, digest: Digest, registry: string): Promise<string> {
@@ -135,7 +138,7 @@ export class DockerImageBuilder implements ImageBuilder {
     const tag = digest.slice('sha256:'.length);
     try {
       await this.#engine.getImage(digest).tag({ repo, tag });
-      const stream = await this.#engine.getImage(repo).push({ tag, authconfig: this.#login(registry) });
+      const stream = await this.#engine.getImage(repo).push({ tag, authconfig: this.#login() ?? {} });
       let pushed: string | undefined;
       for await (const { error, aux } of eventsOf(stream)) {
         if (error !== undefined) throw new Error(whyNotPushed(registry, error));
@@ -148,18 +151,20 @@ export class DockerImageBuilder implements ImageBuilder {
     }
   }
 
-  #login(registry: string): AuthConfig | Record<string, never> {
+  #login(): RegistryLogin | undefined {
     const login = this.#readLogin?.();
-    if (login === undefined) return {};
+    const serveraddress = this.#registry?.split('/')[0];
+    if (login === undefined || serveraddress === undefined) return undefined;
     const colon = login.indexOf(':');
-    const serveraddress = registry.split('/')[0] ?? registry;
     return { username: login.slice(0, colon), password: login.slice(colon + 1), serveraddress };
   }
 }
 
 /** The engine tells a refused login by its text only. */
+const refusedLogin = /unauthorized|denied|no basic auth|authentication required|authorization failed/i;
+
 function whyNotPushed(registry: string, error: string): string {
-  const isRefused = /unauthorized|denied|no basic auth|authentication required/i.test(error);
+  const isRefused = refusedLogin.test(error);
   return `the push to ${registry} failed: ${error}${isRefused ? ' (is LOAM_REGISTRY_LOGIN right?)' : ''}`;
 }
 
@@ -189,7 +194,23 @@ function endOf(failure: string): ImageEnd {
     throw new DomainError('engine-unavailable', `the container engine failed: ${failure.slice(0, 300)}`);
   }
   const code = /exit code: (\d{1,3})\b/.exec(failure)?.[1];
-  return { type: 'failed', exitCode: code === undefined ? undefined : Number(code), reason: failure };
+  const isPrivate = code === undefined && refusedLogin.test(failure);
+  const hint = isPrivate ? ' (a base image that is not public must be of LOAM_REGISTRY, with LOAM_REGISTRY_LOGIN)' : '';
+  return { type: 'failed', exitCode: code === undefined ? undefined : Number(code), reason: `${failure}${hint}` };
+}
+
+/** Hands on what the build writes; gives what it failed with. */
+async function follow(stream: NodeJS.ReadableStream, { onOutput }: Building): Promise<string | undefined> {
+  const trace = new BuildTrace();
+  let failure: string | undefined;
+  for await (const event of eventsOf(stream)) {
+    failure = event.error ?? failure;
+    const lines = event.id === 'moby.buildkit.trace' && typeof event.aux === 'string' ? trace.lines(event.aux) : [];
+    if (lines.length > 0) await onOutput(lineOf(lines.join('\n')));
+  }
+  const rest = trace.flush();
+  if (rest.length > 0) await onOutput(lineOf(rest.join('\n')));
+  return failure;
 }
 
 async function* eventsOf(stream: NodeJS.ReadableStream): AsyncGenerator<z.infer<typeof Event>> {
