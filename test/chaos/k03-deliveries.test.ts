@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deliver, deliverToRelay, generic, github, waitForDelivery } from '../support/deliveries.ts';
 import type { Delivery } from '../support/deliveries.ts';
-import { createLoam, createWorkingCopy, processesOf, waitFor } from '../support/loam.ts';
+import { createLoam, createWorkingCopy, processesOf, run, waitFor } from '../support/loam.ts';
 import type { Loam } from '../support/loam.ts';
 import { addApplication, addSilentApplication, runsOf, waitForEnd } from '../support/runs.ts';
 import { findVictim, kill, suspend, waitForAnother } from '../support/victims.ts';
@@ -56,6 +56,37 @@ it('K3: makes one run of ten deliveries at the same moment and of five in a row,
 function anotherId({ headers }: Delivery): Readonly<Record<string, string>> {
   return { ['x-loam-delivery' in headers ? 'x-loam-delivery' : 'x-github-delivery']: randomUUID() };
 }
+
+it('K3: makes a run each of A to B, back to A, again to B, though hook and webhook both tell of each, and none after a restart', async () => {
+  const copy = await createWorkingCopy(loam, await addApplication(loam, 'back'), files);
+  const a = (await copy.push('A')).sha;
+  const b = (await copy.push('B')).sha;
+  const moves = [
+    [undefined, a],
+    [a, b],
+    [b, a],
+    [a, b],
+  ] as const;
+  const told: Delivery[] = [];
+  const answers = [];
+  for (const [index, [before, after]] of moves.entries()) {
+    if (index > 1) await run('git', ['push', '--force', 'origin', `${after}:refs/heads/main`], { cwd: copy.folder });
+    told.push(generic(after, before));
+    answers.push(await deliver(loam, 'back', told[index] ?? generic(after)));
+  }
+  const ids = moves.map((_, index) => `back/${String(index + 1)}`);
+  for (const id of ids) expect((await waitForEnd(loam, id)).status).toBe('succeeded');
+
+  await loam.interrupt();
+  await loam.start();
+  const again = [];
+  for (const delivery of told) again.push(await deliver(loam, 'back', delivery));
+
+  expect(answers).toMatchObject(ids.map((id) => ({ result: 'duplicate', run: id })));
+  expect(again).toMatchObject(ids.map((id) => ({ result: 'duplicate', run: id })));
+  expect([...(await idsOf('back'))].sort()).toEqual(ids);
+  expect((await runsOf(loam, 'back')).map(({ commit }) => commit)).toEqual([b, a, b, a]);
+});
 
 it('K5: starts a run whose delivery was answered just before the API was killed', async () => {
   const copy = await addSilentApplication(loam, 'answered', files);

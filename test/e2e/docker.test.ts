@@ -33,12 +33,12 @@ let copy: WorkingCopy;
 /** Of the environment; asked for once, since it is the same without Loam. */
 let url: string;
 
-const server = (text: string) => `import http from 'node:http';
+const server = (text: string, afterMs = 0) => `import http from 'node:http';
 const server = http.createServer((request, response) => {
   const { custom_env, TROVE_URL, LOAM_RELEASE } = process.env;
   response.end(JSON.stringify({ text: '${text}', custom_env, TROVE_URL, release: LOAM_RELEASE }));
 });
-server.listen(Number(process.env.PORT));
+setTimeout(() => server.listen(Number(process.env.PORT)), ${afterMs});
 process.on('SIGTERM', () => { server.close(() => process.exit(0)); server.closeIdleConnections(); });
 `;
 
@@ -187,5 +187,34 @@ it(
     expect(ended.status).toBe('failed');
     expect(ended.tasks.find(({ name }) => name === 'deploy')?.reason).toMatch(/release \d+ still serves in production/);
     await waitFor('the old version serves', () => serves('one'), patienceMs);
+  },
+);
+
+it(
+  'ends a deploy well though the engine is killed in its middle, and leaves no container over (K6, I2, I6)',
+  { timeout: 400_000 },
+  async () => {
+    await copy.write('server.mjs', server('three', 3000));
+    const pushing = copy.push('Listens late');
+    const id = 'thingy/7';
+    await waitFor(
+      'the new release waits for health',
+      async () => (await peekLog(loam, id, 'deploy')).includes('is started'),
+      patienceMs,
+    );
+
+    await killEngine(testEngine.folder);
+    await letEngineStart(testEngine.folder);
+    const ended = await waitForEnd(loam, id, patienceMs);
+
+    await pushing;
+    expect(ended.status).toBe('succeeded');
+    await waitFor('the new version serves', () => serves('three'), patienceMs);
+    const [live, ...others] = await releasesOf(loam, 'thingy');
+    expect([live?.status, live?.commit]).toEqual(['live', ended.commit]);
+    expect(others.filter(({ status }) => status === 'live')).toEqual([]);
+    expect((await containers()).map(({ State, Labels }) => [State, Labels['loam.release']])).toEqual([
+      ['running', String(live?.number)],
+    ]);
   },
 );
