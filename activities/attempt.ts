@@ -4,7 +4,7 @@ import { TemporalFailure } from '@temporalio/common';
 import { errorKinds, DomainError } from '../src/core/errors.ts';
 import type { ErrorCode } from '../src/core/errors.ts';
 import type { TaskOutcome } from '../src/core/model/status.ts';
-import type { AttemptKey } from '../src/ports/store.ts';
+import type { AttemptKey } from '../src/ports/task-store.ts';
 import type { Room } from './dependencies.ts';
 import { interruption } from './interruption.ts';
 import type { TaskInput } from './types.ts';

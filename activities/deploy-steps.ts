@@ -1,6 +1,7 @@
 // Steps of a deploy that look at what others left (I3, I6).
 import { DomainError } from '../src/core/errors.ts';
-import type { AttemptKey, Environment, Release } from '../src/ports/store.ts';
+import type { Environment, Release } from '../src/ports/store.ts';
+import type { AttemptKey } from '../src/ports/task-store.ts';
 import type { ReleaseReference, Target } from '../src/ports/target.ts';
 import type { Room } from './dependencies.ts';
 import { isSameRelease } from './release-spec.ts';

@@ -1,5 +1,6 @@
 import type { CompiledTask } from '../core/graph/graph.ts';
-import type { RunRow, Store, TaskRow } from '../ports/store.ts';
+import type { RunRow, Store } from '../ports/store.ts';
+import type { TaskRow } from '../ports/task-store.ts';
 import type { RunReader } from './run-reader.ts';
 import type { QueueView } from './schema.ts';
 import { instant, instantOrNull } from './view.ts';

@@ -3,7 +3,8 @@ import type { Decision, Gate, Reconnect } from '../core/gate/gate.ts';
 import { formatGrant } from '../core/model/access.ts';
 import type { RunId } from '../core/model/ids.ts';
 import { runWorkflowId } from '../core/model/ids.ts';
-import type { Application, AttemptRow, Environment, Release, RunRow, TaskRow } from '../ports/store.ts';
+import type { Application, Environment, Release, RunRow } from '../ports/store.ts';
+import type { AttemptRow, TaskRow } from '../ports/task-store.ts';
 import type { SecretStore, Token, Trust } from '../ports/credential-store.ts';
 import type {
   ApplicationView,

@@ -1,8 +1,8 @@
 import type { ErrorCode } from '../core/errors.ts';
-import type { OutputReference, TaskType } from '../core/graph/graph.ts';
+import type { TaskType } from '../core/graph/graph.ts';
 import type { Decision, Gate, GatePreview, GateSubject, Verdict } from '../core/gate/gate.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../core/model/ids.ts';
-import type { RunStatus, TaskOutcome, TaskStatus, TerminalStatus } from '../core/model/status.ts';
+import type { RunStatus, TerminalStatus } from '../core/model/status.ts';
 import type { TargetKind } from '../core/plan/plan.ts';
 import type { AuditStore } from './audit-store.ts';
 import type { StatusStore } from './commit-status.ts';
@@ -12,6 +12,7 @@ import type { DeployKey, GitSource } from './git.ts';
 import type { HostStore } from './host-store.ts';
 import type { LogPositionStore } from './log-store.ts';
 import type { Secret } from './secret.ts';
+import type { TaskStore } from './task-store.ts';
 
 /**
  * The database. Every method is one transaction, may run concurrently in several processes, and throws `store-unavailable` when the database does not answer.
@@ -198,86 +199,6 @@ export interface RunStore {
   /** Cancels that Temporal has not heard of yet. */
   undeliveredCancels(limit: number): Promise<readonly RunRow[]>;
   markCancelDelivered(run: RunId): Promise<void>;
-}
-
-export interface TaskRow {
-  readonly run: RunId;
-  readonly name: TaskName;
-  readonly type: TaskType;
-  readonly status: TaskStatus;
-  /** 0 before the first. */
-  readonly attempt: number;
-  readonly code: ErrorCode | undefined;
-  readonly reason: string | undefined;
-  /** Kept from an earlier round. */
-  readonly kept: boolean;
-  readonly startedAtMs: number | undefined;
-  readonly finishedAtMs: number | undefined;
-}
-
-export interface AttemptRow {
-  readonly run: RunId;
-  readonly task: TaskName;
-  readonly attempt: number;
-  /** Grows each time that an activity takes the attempt over. */
-  readonly owner: number;
-  readonly host: string;
-  readonly status: 'running' | 'succeeded' | 'failed' | 'cancelled';
-  readonly exitCode: number | undefined;
-  readonly code: ErrorCode | undefined;
-  readonly reason: string | undefined;
-  readonly outputs: Readonly<Record<string, string>>;
-  readonly log: Digest | undefined;
-  readonly startedAtMs: number;
-  readonly finishedAtMs: number | undefined;
-}
-
-export interface AttemptKey {
-  readonly run: RunId;
-  readonly task: TaskName;
-  readonly attempt: number;
-}
-
-export type BeginResult =
-  /** The attempt has ended: answer this and do nothing (I2). */
-  | { readonly type: 'ended'; readonly outcome: TaskOutcome }
-  /** Another host has begun it and is still heard of; nothing was written. */
-  | { readonly type: 'held'; readonly host: string; readonly leftMs: number }
-  /** `first` is false when an earlier owner began it. */
-  | { readonly type: 'begun'; readonly owner: number; readonly first: boolean; readonly startedAtMs: number };
-
-/** What the workflow says about tasks that no activity runs at the moment. `seq` by `taskSeq`: lower than the stored one does nothing. */
-export interface TaskRecord {
-  readonly task: TaskName;
-  readonly attempt: number;
-  readonly seq: number;
-  readonly status: TaskStatus;
-  readonly code?: ErrorCode;
-  readonly reason?: string;
-}
-
-export interface TaskStore {
-  list(run: RunId): Promise<readonly TaskRow[]>;
-  attempts(run: RunId): Promise<readonly AttemptRow[]>;
-  attempt(key: AttemptKey): Promise<AttemptRow | undefined>;
-  /** First step of every task activity: takes the attempt over with a higher owner number, or answers how it ended (`cancelled` when its run has ended). Sets the task row to running. What another host has begun is `held` while that one's last beat is younger than the lease. */
-  begin(key: AttemptKey, host: string): Promise<BeginResult>;
-  /**
-   * Last step: terminal is final. When another owner took over or ended it, nothing is written and the stored outcome is returned (undefined while that one still runs).
-   * Outputs over 4 kB each or 64 keys throw `output-too-large`.
-   */
-  finish(
-    key: AttemptKey,
-    owner: number,
-    end: {
-      readonly outcome: TaskOutcome;
-      readonly outputs: Readonly<Record<string, string>>;
-      readonly log: Digest | undefined;
-    },
-  ): Promise<TaskOutcome | undefined>;
-  record(run: RunId, records: readonly TaskRecord[]): Promise<void>;
-  /** The value of a finished task's output in this run (kept ones included); undefined when it is missing. Key `''` is stored as `''`. */
-  output(run: RunId, reference: OutputReference): Promise<string | undefined>;
 }
 
 export interface NewGate {

@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely';
 import type { HostStore } from '../../ports/host-store.ts';
-import type { BeginResult } from '../../ports/store.ts';
+import type { BeginResult } from '../../ports/task-store.ts';
 import type { Database } from './database.ts';
 import type { AttemptTable, Tables } from './tables.ts';
 

@@ -5,7 +5,8 @@ import type { DeliverySource } from '../../core/model/delivery.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, Sha, TaskName } from '../../core/model/ids.ts';
 import type { RunStatus, TaskStatus } from '../../core/model/status.ts';
 import type { TargetKind } from '../../core/plan/plan.ts';
-import type { AttemptRow, Release } from '../../ports/store.ts';
+import type { Release } from '../../ports/store.ts';
+import type { AttemptRow } from '../../ports/task-store.ts';
 import type { Trust } from '../../ports/credential-store.ts';
 
 /** 0 or 1: both databases have it, and compare it alike. */

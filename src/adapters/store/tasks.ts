@@ -3,7 +3,7 @@ import { DomainError } from '../../core/errors.ts';
 import type { OutputReference } from '../../core/graph/graph.ts';
 import type { RunId } from '../../core/model/ids.ts';
 import { isTerminal, taskSeq, type TaskOutcome } from '../../core/model/status.ts';
-import type { AttemptKey, AttemptRow, BeginResult, TaskRecord, TaskRow, TaskStore } from '../../ports/store.ts';
+import type { AttemptKey, AttemptRow, BeginResult, TaskRecord, TaskRow, TaskStore } from '../../ports/task-store.ts';
 import type { Database } from './database.ts';
 import { findHold } from './hosts.ts';
 import { lockRun } from './run-rows.ts';

@@ -3,7 +3,7 @@ import { ActivityCancellationDetails } from '@temporalio/common';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { TaskInput } from '../../../activities/types.ts';
 import type { RepoJobTask } from '../../../src/core/graph/graph.ts';
-import type { AttemptKey } from '../../../src/ports/store.ts';
+import type { AttemptKey } from '../../../src/ports/task-store.ts';
 import {
   call,
   findTask,

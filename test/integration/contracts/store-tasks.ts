@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { taskSeq, type TaskOutcome } from '../../../src/core/model/status.ts';
-import type { AttemptKey, Store } from '../../../src/ports/store.ts';
+import type { Store } from '../../../src/ports/store.ts';
+import type { AttemptKey } from '../../../src/ports/task-store.ts';
 import type { WithStore } from './store.ts';
 import { addRun, makeDigest, runId, task } from './store-builders.ts';
 
