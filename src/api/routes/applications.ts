@@ -10,7 +10,8 @@ import type { RouteDependencies } from '../dependencies.ts';
 import { makeHookScript, writeHookSettings } from '../hook-settings.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { AddedApplication, ApplicationNameText, ApplicationView, Globs, text } from '../schema.ts';
+import { ApplicationNameText, Globs, text } from '../fields.ts';
+import { AddedApplication, ApplicationView } from '../schema.ts';
 import { viewApplication } from '../view.ts';
 
 const remote = /^(https?|ssh|git):\/\/[^\s]+$|^[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^\s:][^\s]*$/;

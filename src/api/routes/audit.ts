@@ -3,7 +3,8 @@ import type { AuditEntry } from '../../ports/audit-store.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { Instant, PlainName, PositiveNumber } from '../schema.ts';
+import { PlainName, PositiveNumber } from '../fields.ts';
+import { Instant } from '../schema.ts';
 import { instant } from '../view.ts';
 
 export const AuditView = z

@@ -5,7 +5,8 @@ import { Secret } from '../../ports/secret.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { ApplicationNameText, CommitStatusView } from '../schema.ts';
+import { ApplicationNameText } from '../fields.ts';
+import { CommitStatusView } from '../schema.ts';
 import { requireApplication } from './applications.ts';
 import { TokenText } from './repository-tokens.ts';
 

@@ -8,16 +8,8 @@ import { Secret } from '../../ports/secret.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute, refuseInput } from '../route.ts';
 import type { Route } from '../route.ts';
-import {
-  ApplicationNameText,
-  EnvironmentNameText,
-  PlainName,
-  SecretName,
-  SecretView,
-  TokenView,
-  TrustView,
-  text,
-} from '../schema.ts';
+import { ApplicationNameText, EnvironmentNameText, PlainName, SecretName, text } from '../fields.ts';
+import { SecretView, TokenView, TrustView } from '../schema.ts';
 import { viewSecret, viewToken, viewTrust } from '../view.ts';
 import { requireApplication } from './applications.ts';
 

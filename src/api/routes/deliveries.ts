@@ -5,7 +5,7 @@ import { DeliveryView, viewDelivery } from '../delivery-view.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { text } from '../schema.ts';
+import { text } from '../fields.ts';
 
 export function deliveryRoutes({ store, links }: RouteDependencies): readonly Route[] {
   return [

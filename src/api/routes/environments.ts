@@ -6,15 +6,8 @@ import { demand, onlySeen } from '../authenticate.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import {
-  ApplicationNameText,
-  EnvironmentNameText,
-  EnvironmentView,
-  Globs,
-  PlainName,
-  ReleaseView,
-  text,
-} from '../schema.ts';
+import { ApplicationNameText, EnvironmentNameText, Globs, PlainName, text } from '../fields.ts';
+import { EnvironmentView, ReleaseView } from '../schema.ts';
 import { viewEnvironment, viewRelease } from '../view.ts';
 import { requireApplication } from './applications.ts';
 

@@ -6,7 +6,8 @@ import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunReader } from '../run-reader.ts';
-import { DecisionAnswer, GateView, TaskNameText, text } from '../schema.ts';
+import { TaskNameText, text } from '../fields.ts';
+import { DecisionAnswer, GateView } from '../schema.ts';
 import { viewDecision, viewGate } from '../view.ts';
 import { RunParams, addressOf } from './runs.ts';
 

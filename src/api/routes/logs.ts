@@ -12,7 +12,7 @@ import { serveEvents } from '../event-stream.ts';
 import { defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunReader } from '../run-reader.ts';
-import { PositiveNumber, TaskNameText, WholeNumber } from '../schema.ts';
+import { PositiveNumber, TaskNameText, WholeNumber } from '../fields.ts';
 import type { LogEvent } from '../schema.ts';
 import { wholeCharacters } from '../utf8.ts';
 import { RoundQuery, RunParams, addressOf } from './runs.ts';

@@ -13,7 +13,7 @@ import { askedBy, receiveManual } from '../manual-delivery.ts';
 import type { AskedBy } from '../manual-delivery.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { ApplicationNameText, EnvironmentNameText } from '../schema.ts';
+import { ApplicationNameText, EnvironmentNameText } from '../fields.ts';
 
 const maxReplicas = 20;
 

@@ -4,7 +4,8 @@ import { Secret } from '../../ports/secret.ts';
 import type { RouteDependencies } from '../dependencies.ts';
 import { defineRoute } from '../route.ts';
 import type { Route } from '../route.ts';
-import { ApplicationNameText, ApplicationView } from '../schema.ts';
+import { ApplicationNameText } from '../fields.ts';
+import { ApplicationView } from '../schema.ts';
 import { viewApplication } from '../view.ts';
 import { requireApplication } from './applications.ts';
 

@@ -17,7 +17,8 @@ import type { AskedBy } from '../manual-delivery.ts';
 import { defineRoute, defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunAddress, RunReader } from '../run-reader.ts';
-import { ApplicationNameText, PositiveNumber, RunDetail, RunView, ShaText, TaskNameText, text } from '../schema.ts';
+import { ApplicationNameText, PositiveNumber, ShaText, TaskNameText, text } from '../fields.ts';
+import { RunDetail, RunView } from '../schema.ts';
 import { viewRun } from '../view.ts';
 import { requireApplication } from './applications.ts';
 

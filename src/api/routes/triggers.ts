@@ -8,7 +8,7 @@ import { defineStream } from '../route.ts';
 import type { Route } from '../route.ts';
 import type { RunReader } from '../run-reader.ts';
 import { TriggerAnswer } from '../delivery-view.ts';
-import { PositiveNumber } from '../schema.ts';
+import { PositiveNumber } from '../fields.ts';
 import { isSignedBy } from '../signature.ts';
 import { GenericBody, GitHubBody, header } from '../delivery.ts';
 import { Secret } from '../../ports/secret.ts';
