@@ -5,9 +5,10 @@ import type { Decision, Gate, GatePreview, GateSubject } from '../../core/gate/g
 import type { EnvironmentName, RunId, TaskName } from '../../core/model/ids.ts';
 import { isTerminal } from '../../core/model/status.ts';
 import type { GateStore, NewGate } from '../../ports/store.ts';
+import { carryOver, findApprovalFor, findEarlierApproval } from './approvals.ts';
 import type { Database } from './database.ts';
 import { lockRun } from './run-rows.ts';
-import type { DecisionTable, GateTable, RunTable, Tables } from './tables.ts';
+import type { DecisionTable, GateTable, Tables } from './tables.ts';
 import { cutText, fromJson, openStatuses, toJson } from './values.ts';
 
 // I4: one decision per (run, gate, opening), bound to the subjects of that opening.
@@ -34,10 +35,6 @@ function toDecision({ id, run, gate, opening, verdict, by, comment, atMs }: Deci
 function toSubjects(subjects: readonly GateSubject[]): string {
   const sorted = [...subjects].sort((a, b) => (a.task < b.task ? -1 : 1));
   return toJson(sorted.map(({ task, template, image }) => ({ task, template, image })));
-}
-
-function isSameSubject(one: GateSubject, other: GateSubject): boolean {
-  return one.task === other.task && one.template === other.template && one.image === other.image;
 }
 
 export class SqlGateStore implements GateStore {
@@ -174,32 +171,8 @@ export class SqlGateStore implements GateStore {
   }
 
   async approvalFor(run: RunId, environment: EnvironmentName, subject: GateSubject): Promise<Decision | undefined> {
-    const rows = await this.#database.read((db) =>
-      db
-        .selectFrom('runs as asking')
-        .innerJoin('runs', (join) =>
-          join.onRef('runs.application', '=', 'asking.application').onRef('runs.number', '=', 'asking.number'),
-        )
-        .innerJoin('decisions', 'decisions.run', 'runs.id')
-        .innerJoin('gates', (join) =>
-          join
-            .onRef('gates.run', '=', 'decisions.run')
-            .onRef('gates.gate', '=', 'decisions.gate')
-            .onRef('gates.opening', '=', 'decisions.opening'),
-        )
-        .selectAll('decisions')
-        .select('gates.subjects')
-        .where('asking.id', '=', run)
-        .where('gates.environment', '=', environment)
-        .orderBy('runs.round', 'desc')
-        .orderBy('decisions.atMs', 'desc')
-        .execute(),
-    );
-    // The newest word on exactly this deploy counts: a later rejection takes an approval back.
-    const newest = rows.find(({ subjects }) =>
-      (fromJson(subjects) as readonly GateSubject[]).some((one) => isSameSubject(one, subject)),
-    );
-    return newest?.verdict === 'approved' ? toDecision(newest) : undefined;
+    const row = await this.#database.read((db) => findApprovalFor(db, run, environment, subject));
+    return row && toDecision(row);
   }
 }
 
@@ -274,40 +247,4 @@ async function closeGate(
     .where('opening', '=', opening)
     .where('status', '=', 'open')
     .execute();
-}
-
-/** An approval of an earlier round for the same subjects holds; a rejection does not: who retries wants to ask again. */
-async function findEarlierApproval(
-  db: Transaction<Tables>,
-  run: RunTable,
-  gate: NewGate,
-  subjects: string,
-): Promise<DecisionTable | undefined> {
-  if (gate.preview.reconnect !== undefined) return undefined;
-  const newest = await db
-    .selectFrom('decisions')
-    .innerJoin('runs', 'runs.id', 'decisions.run')
-    .innerJoin('gates', (join) =>
-      join
-        .onRef('gates.run', '=', 'decisions.run')
-        .onRef('gates.gate', '=', 'decisions.gate')
-        .onRef('gates.opening', '=', 'decisions.opening'),
-    )
-    .selectAll('decisions')
-    .where('runs.application', '=', run.application)
-    .where('runs.number', '=', run.number)
-    .where('runs.round', '<', run.round)
-    .where('gates.gate', '=', gate.gate)
-    .where('gates.environment', '=', gate.environment)
-    .where('gates.subjects', '=', subjects)
-    .orderBy('runs.round', 'desc')
-    .orderBy('decisions.opening', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return newest?.verdict === 'approved' ? newest : undefined;
-}
-
-/** The same person's word at the same time, as a row of this round: the workflow finds the decision of its own gate, and needs no message about it. */
-function carryOver(approval: DecisionTable, { run, opening }: GateTable): DecisionTable {
-  return { ...approval, id: randomUUID(), run, opening, delivered: 1 };
 }
