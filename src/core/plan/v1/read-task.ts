@@ -1,22 +1,21 @@
-import type { z } from 'zod';
 import type { DraftOutput, DraftTask } from '../../graph/draft.ts';
-import type { CompiledTask, ImageSettings, Network, Rerun, Value } from '../../graph/graph.ts';
+import type { CompiledTask, ImageSettings, Network, Value } from '../../graph/graph.ts';
 import { taskTypes } from '../../graph/graph.ts';
 import { usualDockerfile } from '../../graph/images.ts';
 import { jsonPointer } from '../../graph/json-pointer.ts';
 import { quote, suggestName } from '../../graph/nearest-name.ts';
 import { isTaskName } from '../../model/ids.ts';
 import type { ApplicationName, EnvironmentName, TaskName } from '../../model/ids.ts';
+import { readAttempts } from './read-attempts.ts';
+import type { AttemptDefaults, Attempts } from './read-attempts.ts';
 import type { PlanReader } from './reader.ts';
 import { isMapping } from './reader.ts';
 import { task as taskSchema, tasks } from './schema.ts';
-import { outputOf, toMs, toOutput } from './values.ts';
-import type { Duration, Retry } from './values.ts';
+import { outputOf, toOutput } from './values.ts';
+import type { WrittenTask } from './values.ts';
 
 /** What the plan's `defaults` say for jobs and builds. */
-export interface TaskDefaults {
-  readonly timeout: Duration | undefined;
-  readonly retry: Retry | undefined;
+export interface TaskDefaults extends AttemptDefaults {
   readonly network: Network | undefined;
   readonly env: Readonly<Record<string, Value>>;
 }
@@ -28,78 +27,8 @@ export interface TaskContext {
   readonly applications: readonly string[];
 }
 
-type Written = z.infer<typeof taskSchema>;
-type WrittenOf<Type extends Written['type']> = Extract<Written, { readonly type: Type }>;
-type Common = Pick<CompiledTask, 'name' | 'needs' | 'timeoutMs' | 'maxAttempts' | 'retryDelayMs' | 'rerun'>;
-
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
-
-const timeoutsMs = {
-  repo_job: { usual: hourMs, most: 7 * dayMs },
-  build_image: { usual: hourMs, most: 7 * dayMs },
-  generate_template: { usual: 300_000, most: dayMs },
-  deploy_stack: { usual: 900_000, most: dayMs },
-  approval: { usual: 7 * dayMs, most: 90 * dayMs },
-} as const;
-
-const reruns: Readonly<Record<Written['type'], Rerun>> = {
-  repo_job: 'restart',
-  build_image: 'restart',
-  generate_template: 'restart',
-  deploy_stack: 'resume',
-  approval: 'resume',
-};
-
-function describeMs(ms: number): string {
-  return ms % dayMs === 0 ? `${String(ms / dayMs)}d` : `${String(ms / hourMs)}h`;
-}
-
-function readMs(reader: PlanReader, path: readonly string[], written: Duration, mostMs: number): number {
-  const ms = toMs(written);
-  if (ms > mostMs) {
-    const limit = describeMs(mostMs);
-    reader.report(
-      'value-invalid',
-      path,
-      `${quote(path.slice(1).join('.'))} is longer than ${limit}`,
-      `Write ${limit} or less.`,
-    );
-  }
-  return ms;
-}
-
-function readRetry(
-  reader: PlanReader,
-  path: readonly string[],
-  written: Retry | undefined,
-): Pick<Common, 'maxAttempts' | 'retryDelayMs'> {
-  if (written === undefined) return { maxAttempts: 1, retryDelayMs: 0 };
-  if (typeof written === 'number') return { maxAttempts: written + 1, retryDelayMs: 0 };
-  const { attempts, delay } = written;
-  const retryDelayMs = delay === undefined ? 0 : readMs(reader, [...path, 'delay'], delay, hourMs);
-  return { maxAttempts: attempts + 1, retryDelayMs };
-}
-
-function isJob(written: Written): written is WrittenOf<'repo_job'> | WrittenOf<'build_image'> {
-  return written.type === 'repo_job' || written.type === 'build_image';
-}
-
-function readCommon({ reader, defaults }: TaskContext, name: TaskName, written: Written): Common {
-  const path = ['workflow', name];
-  const { usual, most } = timeoutsMs[written.type];
-  const timeout = written.timeout ?? (isJob(written) ? defaults.timeout : undefined);
-  const where = written.timeout === undefined ? ['defaults', 'timeout'] : [...path, 'timeout'];
-  const own: { retry?: Retry | undefined; rerun?: Rerun | undefined } = written.type === 'approval' ? {} : written;
-  const retry = own.retry ?? (isJob(written) ? defaults.retry : undefined);
-  return {
-    name,
-    needs: [],
-    timeoutMs: timeout === undefined ? usual : readMs(reader, where, timeout, most),
-    ...readRetry(reader, own.retry === undefined ? ['defaults', 'retry'] : [...path, 'retry'], retry),
-    rerun: own.rerun ?? reruns[written.type],
-  };
-}
+type WrittenOf<Type extends WrittenTask['type']> = Extract<WrittenTask, { readonly type: Type }>;
+type Common = Attempts & Pick<CompiledTask, 'name' | 'needs'>;
 
 /** The application that a task names, or the only one of the plan. */
 function readApplicationName(
@@ -191,7 +120,7 @@ function readTemplate(
   return { ...common, type: 'generate_template', application, environment, image: readTemplateImage(written.image) };
 }
 
-function readByType(context: TaskContext, common: Common, written: Written): CompiledTask | undefined {
+function readByType(context: TaskContext, common: Common, written: WrittenTask): CompiledTask | undefined {
   switch (written.type) {
     case 'repo_job':
       return readJob(context, common, written);
@@ -236,7 +165,7 @@ function findOutputs(path: readonly string[], task: CompiledTask): readonly Draf
   }
 }
 
-function readDependsOn(path: readonly string[], written: Written['depends_on']): DraftTask['dependsOn'] {
+function readDependsOn(path: readonly string[], written: WrittenTask['depends_on']): DraftTask['dependsOn'] {
   if (written === undefined) return [];
   if (typeof written === 'string') return [{ name: written, pointer: jsonPointer([...path, 'depends_on']) }];
   return written.map((name, index) => ({ name, pointer: jsonPointer([...path, 'depends_on', index]) }));
@@ -290,7 +219,8 @@ export function readTask(context: TaskContext, name: string, raw: unknown): Draf
   if (type === undefined) return undefined;
   const written = reader.check({ path, title, keys: Object.keys(tasks[type].shape) }, taskSchema, raw);
   if (written === undefined || !isNamed) return undefined;
-  const task = readByType(context, readCommon(context, name, written), written);
+  const common = { name, needs: [], ...readAttempts(reader, context.defaults, name, written) };
+  const task = readByType(context, common, written);
   if (task === undefined) return undefined;
   return {
     pointer: jsonPointer(path),

@@ -4,10 +4,11 @@ import type { OutputReference, Value } from '../../graph/graph.ts';
 import type { TaskName } from '../../model/ids.ts';
 import type { Node } from '../sieve.ts';
 import type { Setting } from '../plan.ts';
-import type { application, duration, retry, tasks } from './schema.ts';
+import type { application, duration, retry, task, tasks } from './schema.ts';
 
 export type Duration = z.infer<typeof duration>;
 export type Retry = z.infer<typeof retry>;
+export type WrittenTask = z.infer<typeof task>;
 type WrittenConfig = NonNullable<z.infer<typeof application>['config']>;
 export type WrittenSetting = WrittenConfig[string];
 export type WrittenEnv = NonNullable<z.infer<typeof tasks.repo_job>['env']>;
