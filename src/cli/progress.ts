@@ -10,6 +10,7 @@ export interface Progress {
 
 export function createProgress(describeGate: (gate: GateView) => readonly string[]): Progress {
   const told = new Map<string, string>();
+  const failed = new Set<string>();
   let end: string | undefined;
   /** True when this is news. */
   function remember(key: string, state: string): boolean {
@@ -17,11 +18,16 @@ export function createProgress(describeGate: (gate: GateView) => readonly string
     told.set(key, state);
     return true;
   }
+  function note(task: TaskView): void {
+    if (hasFailedAtWork(task)) failed.add(task.name);
+    else failed.delete(task.name);
+  }
   return {
     end: () => end,
     tell: (event) => {
       switch (event.type) {
         case 'task':
+          note(event.task);
           return remember(event.task.name, stateOf(event.task)) && isNews(event.task) ? [tellTask(event.task)] : [];
         case 'gate':
           if (!remember(`gate ${event.gate.gate}#${event.gate.opening}`, event.gate.status)) return [];
@@ -31,7 +37,7 @@ export function createProgress(describeGate: (gate: GateView) => readonly string
           return [];
         case 'end':
           end = event.run.status;
-          return tellEnd(event.run);
+          return tellEnd(event.run, [...failed]);
       }
     },
   };
@@ -54,12 +60,18 @@ function tellTask(task: TaskView): string {
   return `${task.name.padEnd(14)} ${task.status}${attempt}${detailOf(task)}`;
 }
 
+/** It has a log that says more. */
+function hasFailedAtWork({ status, type, startedAt }: TaskView): boolean {
+  return status === 'failed' && type !== 'approval' && startedAt !== null;
+}
+
 /** A reason of several lines, the errors of a plan, keeps them. */
-function tellEnd({ id, status, reason }: RunView): readonly string[] {
+function tellEnd({ id, status, reason }: RunView, [failed]: readonly string[]): readonly string[] {
+  const look = status === 'failed' && failed !== undefined ? [`  look     loam logs ${id} ${failed}`] : [];
   const [first, ...rest] = reason?.split('\n').map(plain) ?? [];
-  if (first === undefined) return [`run ${id} ${status}`];
-  if (rest.length === 0) return [`run ${id} ${status}: ${first}`];
-  return [`run ${id} ${status}:`, ...[first, ...rest].map((line) => `  ${line}`)];
+  if (first === undefined) return [`run ${id} ${status}`, ...look];
+  if (rest.length === 0) return [`run ${id} ${status}: ${first}`, ...look];
+  return [`run ${id} ${status}:`, ...[first, ...rest].map((line) => `  ${line}`), ...look];
 }
 
 function detailOf(task: TaskView): string {

@@ -128,6 +128,22 @@ describe('progress of a run', () => {
     expect(ended.end()).toBe('failed');
   });
 
+  it('says where a failed task tells more, not of one that went well when it was tried again', () => {
+    const progress = createProgress(() => []);
+    const startedAt = '2026-01-01T00:00:00Z';
+    for (const change of [
+      { name: 'test', status: 'failed' },
+      { name: 'test', status: 'succeeded', attempt: 2 },
+      { name: 'ask', type: 'approval', status: 'failed' },
+      { name: 'build', status: 'failed' },
+    ] as const)
+      progress.tell({ type: 'task', task: { ...task, startedAt, ...change } });
+
+    const lines = progress.tell({ type: 'end', run: { ...run, status: 'failed', reason: 'red' } });
+
+    expect(lines).toEqual(['run thingy/1 failed: red', '  look     loam logs thingy/1 build']);
+  });
+
   it('ends with a line for each error of a plan, and says where it has cut one', () => {
     const progress = createProgress(() => []);
     const reason = `3:1: first\n4:1: ${'x'.repeat(400)}`;
