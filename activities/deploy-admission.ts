@@ -60,6 +60,7 @@ export async function admitDeploy(
   if (refusal !== undefined) throw new DomainError('deploy-refused', refusal);
   const { kind } = findTarget(room, environment);
   guardEnvironment(environment, found.template);
+  guardLimits(environment, kind);
   if (environment.protected) await demandApproval(room, deploy);
   return needArtifact(room, found.template, kind);
 }
@@ -80,6 +81,15 @@ function guardEnvironment({ name }: Environment, template: Template): void {
   throw new DomainError(
     'template-invalid',
     `the template was made for environment ${template.environment} and is deployed to ${name}`,
+  );
+}
+
+/** A limit that is not kept would be worse than none. */
+function guardLimits({ application, name, memoryMb, cpus }: Environment, kind: Target['kind']): void {
+  if (kind !== 'process' || (memoryMb === undefined && cpus === undefined)) return;
+  throw new DomainError(
+    'deploy-refused',
+    `environment ${name} has a limit of memory or cores, which Loam cannot keep for a local process; take it away: loam env put ${application} ${name} --no-memory --no-cpus`,
   );
 }
 

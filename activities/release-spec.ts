@@ -36,6 +36,8 @@ export async function makeReleaseSpec(
     port: template.port,
     health: template.health,
     replicas: (await findReplicas(room, release)) ?? row.replicas,
+    memoryMb: row.memoryMb,
+    cpus: row.cpus,
     env: { ...env, LOAM_ENVIRONMENT: environment, LOAM_COMMIT: release.commit },
     secrets,
     trustToken,

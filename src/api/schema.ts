@@ -74,6 +74,10 @@ export const EnvironmentView = z
     branches: z.array(z.string()),
     trust: z.string().nullable(),
     replicas: z.int(),
+    /** Of each container, in MiB; null: no limit. */
+    memoryMb: z.int().nullable(),
+    /** Cores of each container; null: no limit. */
+    cpus: z.number().nullable(),
     config: z.record(z.string(), z.string()),
     lockPolicy: z.enum(['queue', 'newest']),
     frontPort: z.int(),

@@ -69,6 +69,8 @@ export function viewEnvironment(environment: Environment): EnvironmentView {
     branches: [...environment.branches],
     trust: environment.trust ?? null,
     replicas: environment.replicas,
+    memoryMb: environment.memoryMb ?? null,
+    cpus: environment.cpus ?? null,
     config: { ...environment.config },
     lockPolicy: environment.lockPolicy,
     frontPort: environment.frontPort,

@@ -87,6 +87,9 @@ export interface Environment {
   readonly branches: readonly string[];
   readonly trust: string | undefined;
   readonly replicas: number;
+  /** What each container of a release may use, in MiB and in cores; undefined: no limit. Not for local processes. */
+  readonly memoryMb: number | undefined;
+  readonly cpus: number | undefined;
   /** Config of the environment, over that of application and plan. */
   readonly config: Readonly<Record<string, string>>;
   /** `queue`: first come first served. `newest`: a newer run replaces those that wait. */
@@ -99,7 +102,7 @@ export interface Environment {
 
 export type EnvironmentSettings = Pick<
   Environment,
-  'target' | 'protected' | 'branches' | 'trust' | 'replicas' | 'config' | 'lockPolicy'
+  'target' | 'protected' | 'branches' | 'trust' | 'replicas' | 'memoryMb' | 'cpus' | 'config' | 'lockPolicy'
 >;
 
 export interface EnvironmentStore {

@@ -19,6 +19,9 @@ export interface ReleaseSpec {
   readonly port: number | undefined;
   readonly health: string;
   readonly replicas: number;
+  /** Of each container, in MiB and in cores; undefined: none. A local process has no limit. */
+  readonly memoryMb: number | undefined;
+  readonly cpus: number | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, Secret>>;
   /** The newest token of the environment's trust, given to the application as a file named by `LOAM_TRUST_TOKEN_FILE`. */

@@ -218,3 +218,30 @@ it(
     ]);
   },
 );
+
+it('keeps containers within memory and cores of their environment, and says when memory was the cause', async () => {
+  const limits = async (): Promise<readonly unknown[]> => {
+    const [one] = await containers();
+    const { HostConfig } = await engine.getContainer(one?.Id ?? '').inspect();
+    return [HostConfig.Memory, HostConfig.MemorySwap, HostConfig.NanoCpus];
+  };
+  await loam.cli(['env', 'put', 'thingy', 'production', '--memory', '128', '--cpus', '0.5']);
+  await copy.write('server.mjs', `const kept = Buffer.alloc(512 * 1024 ** 2, 1);\n${server('greedy')}`);
+  await copy.push('Greedy');
+  const greedy = await waitForEnd(loam, 'thingy/8', patienceMs);
+  const still = await visit();
+  await loam.cli(['rollback', 'thingy', 'production', '2', '--wait']);
+  const limited = await limits();
+  await loam.cli(['env', 'put', 'thingy', 'production', '--no-memory', '--no-cpus']);
+  await loam.cli(['rollback', 'thingy', 'production', '1', '--wait']);
+  const free = await limits();
+
+  expect(greedy.tasks.find(({ name }) => name === 'deploy')).toMatchObject({
+    status: 'failed',
+    code: 'deploy-unhealthy',
+    reason: expect.stringContaining('(out of memory: it may use 128 MiB)') as string,
+  });
+  expect(still['text']).toBe('three');
+  expect(limited).toEqual([128 * 1024 ** 2, 128 * 1024 ** 2, 5e8]);
+  expect(free).toEqual([0, 0, 0]);
+}, 400_000);

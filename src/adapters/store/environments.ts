@@ -20,6 +20,8 @@ const defaults: EnvironmentSettings = {
   branches: [],
   trust: undefined,
   replicas: 1,
+  memoryMb: undefined,
+  cpus: undefined,
   config: {},
   lockPolicy: 'queue',
 };
@@ -33,6 +35,8 @@ function toEnvironment(row: EnvironmentTable): Environment {
     branches: fromJson(row.branches) as readonly string[],
     trust: present(row.trust),
     replicas: row.replicas,
+    memoryMb: present(row.memoryMb),
+    cpus: present(row.cpus),
     config: fromJson(row.config) as Readonly<Record<string, string>>,
     lockPolicy: row.lockPolicy,
     frontPort: row.frontPort,
@@ -48,6 +52,8 @@ function toColumns(settings: EnvironmentSettings): Pick<EnvironmentTable, keyof 
     branches: toJson(settings.branches),
     trust: settings.trust ?? null,
     replicas: settings.replicas,
+    memoryMb: settings.memoryMb ?? null,
+    cpus: settings.cpus ?? null,
     config: toJson(settings.config),
     lockPolicy: settings.lockPolicy,
   };

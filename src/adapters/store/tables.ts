@@ -36,6 +36,8 @@ export interface EnvironmentTable {
   readonly branches: Json;
   readonly trust: string | null;
   readonly replicas: number;
+  readonly memoryMb: number | null;
+  readonly cpus: number | null;
   readonly config: Json;
   readonly lockPolicy: 'queue' | 'newest';
   readonly frontPort: number;

@@ -18,6 +18,9 @@ const Settings = z.strictObject({
   /** Null takes it away. */
   trust: PlainName.nullish(),
   replicas: z.int().min(0).max(50).optional(),
+  /** Null takes it away; so for cores. */
+  memoryMb: z.int().min(16).max(16_777_216).nullish(),
+  cpus: z.number().min(0.01).max(1_024).nullish(),
   config: z
     .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,99}$/), text(4_096))
     .refine((config) => Object.keys(config).length <= 200, 'at most 200 keys')
@@ -63,7 +66,7 @@ export function environmentRoutes(dependencies: RouteDependencies): readonly Rou
       path: '/v1/applications/{application}/environments/{environment}',
       access: 'admin',
       scope: 'environment',
-      recorded: ['target', 'protected', 'branches', 'trust', 'replicas', 'lockPolicy'],
+      recorded: ['target', 'protected', 'branches', 'trust', 'replicas', 'memoryMb', 'cpus', 'lockPolicy'],
       summary: 'Registers or changes an environment; what is left out keeps its value',
       params,
       body: Settings,
@@ -98,9 +101,9 @@ function releaseRoutes(dependencies: RouteDependencies): readonly Route[] {
   ];
 }
 
-function settingsOf({ trust, ...body }: z.output<typeof Settings>): Partial<EnvironmentSettings> {
-  const settings = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
-  return { ...settings, ...(trust !== undefined && { trust: trust ?? undefined }) };
+function settingsOf(body: z.output<typeof Settings>): Partial<EnvironmentSettings> {
+  const given = Object.entries(body).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([key, value]) => [key, value ?? undefined]));
 }
 
 /** Deploys will act with it: who may not register trusts must not bring another one's into an environment. */

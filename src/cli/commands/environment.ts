@@ -31,9 +31,17 @@ export function environmentCommands(registry: Registry): void {
     .option('--trust <name>', 'the trust that its deploys use')
     .option('--no-trust', 'none')
     .option('--replicas <count>', 'how many of each release')
+    .option('--memory <MiB>', 'memory that each container may use')
+    .option('--no-memory', 'no limit')
+    .option('--cpus <count>', 'cores that each container may use, such as 0.5')
+    .option('--no-cpus', 'no limit')
     .option('--lock-policy <policy>', 'queue: first come, first served; newest: a newer run replaces those that wait')
     .option('--config <KEY=VALUE>', 'a setting of this environment (repeat it)', collect)
     .option('--unset <KEY>', 'takes a setting away (repeat it)', collect);
+  readingCommands(registry, group);
+}
+
+function readingCommands(registry: Registry, group: ReturnType<typeof addGroup>): void {
   addCommand(
     registry,
     group,
@@ -100,6 +108,8 @@ function readSettings(options: Options): Record<string, unknown> {
     ...(branches !== undefined && { branches }),
     ...(trust !== undefined && { trust: trust === false ? null : trust }),
     ...(replicas !== undefined && { replicas: readCount(textOption(options, 'replicas')) }),
+    ...readLimit(options, 'memory', 'memoryMb'),
+    ...readLimit(options, 'cpus', 'cpus'),
     ...(lockPolicy !== undefined && { lockPolicy }),
   };
 }
@@ -107,6 +117,14 @@ function readSettings(options: Options): Record<string, unknown> {
 function readCount(text = ''): number {
   if (!/^[0-9]{1,3}$/.test(text)) throw usage(`--replicas takes a whole number, not "${text}"`);
   return Number(text);
+}
+
+function readLimit(options: Options, option: 'memory' | 'cpus', key: string): Readonly<Record<string, number | null>> {
+  if (options[option] === undefined) return {};
+  if (options[option] === false) return { [key]: null };
+  const text = textOption(options, option) ?? '';
+  if (!/^\d{1,9}(\.\d{1,2})?$/.test(text)) throw usage(`--${option} takes a number, not "${text}"`);
+  return { [key]: Number(text) };
 }
 
 function mergeConfig(
@@ -146,6 +164,8 @@ function drawEnvironment(one: EnvironmentView): string {
     ['branches', one.branches.join(' ') || 'all'],
     ['trust', one.trust ?? 'none'],
     ['replicas', String(one.replicas)],
+    ['memory', one.memoryMb === null ? 'no limit' : `${one.memoryMb} MiB each`],
+    ['cores', one.cpus === null ? 'no limit' : `${one.cpus} each`],
     ['lock', one.lockPolicy],
     [
       'config',

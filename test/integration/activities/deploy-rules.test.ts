@@ -106,6 +106,16 @@ describe('deploy_stack refuses', () => {
     expect(await call(room, 'deploy_stack', input)).toMatchObject({ status: 'failed', code: 'deploy-refused' });
   });
 
+  it('a limit that a local process would not keep', async () => {
+    const input = await prepareDeploy(room, '1');
+    await room.store.environments.put(thingy, staging, { memoryMb: 64 });
+
+    const outcome = await call(room, 'deploy_stack', input);
+
+    expect(outcome).toMatchObject({ status: 'failed', code: 'deploy-refused' });
+    expect(outcome.reason).toContain('loam env put thingy staging --no-memory --no-cpus');
+  });
+
   it('an artifact that is gone', async () => {
     const input = await prepareDeploy(room, '1');
     const image = await room.store.tasks.output(input.run, { task: build, key: 'digest' });

@@ -218,6 +218,8 @@ function specOf(reference: ReleaseReference): ReleaseSpec {
     start: 'x',
     health: '/',
     replicas: 1,
+    memoryMb: undefined,
+    cpus: undefined,
     env: {},
     secrets: {},
     trustToken: undefined,

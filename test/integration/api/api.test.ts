@@ -201,13 +201,15 @@ describe('settings', () => {
     await test.call('PUT', '/v1/trusts/demo', { json: { provider: 'exec', settings: { command: ['/bin/true'] } } });
 
     const made = await test.call('PUT', route, {
-      json: { target: 'process', protected: true, trust: 'demo', config: { GREETING: 'hi' } },
+      json: { target: 'process', protected: true, trust: 'demo', memoryMb: 64, cpus: 0.5, config: { GREETING: 'hi' } },
     });
-    const changed = await test.call('PUT', route, { json: { replicas: 2, trust: null } });
+    const changed = await test.call('PUT', route, { json: { replicas: 2, trust: null, cpus: null } });
 
     expect(made.body).toMatchObject({
       protected: true,
       trust: 'demo',
+      memoryMb: 64,
+      cpus: 0.5,
       config: { GREETING: 'hi' },
       url: `http://127.0.0.1:${String(made.body['frontPort'])}`,
     });
@@ -215,6 +217,7 @@ describe('settings', () => {
       protected: true,
       trust: null,
       replicas: 2,
+      cpus: null,
       config: { GREETING: 'hi' },
       frontPort: made.body['frontPort'],
     });

@@ -161,13 +161,17 @@ describe('loam app, env, secret, trust, token', () => {
     await addThingy(test.store);
 
     await loam('env put thingy production --target process --protected --branch main --config A=1 --config B=x=y');
-    const changed = await loam('env put thingy production --config C=3 --unset A --replicas 2 --json');
+    const changed = await loam(
+      'env put thingy production --config C=3 --unset A --replicas 2 --memory 256 --cpus 0.5 --json',
+    );
 
     expect(json(changed)).toMatchObject({
       protected: true,
       branches: ['main'],
       config: { B: 'x=y', C: '3' },
       replicas: 2,
+      memoryMb: 256,
+      cpus: 0.5,
     });
     expect((await loam('env show thingy production')).out).toContain('protected    yes: deploys need an approval');
     expect(json(await loam('env put thingy production --no-protected --all-branches --json'))).toMatchObject({
@@ -175,7 +179,12 @@ describe('loam app, env, secret, trust, token', () => {
       branches: [],
       replicas: 2,
     });
+    expect(json(await loam('env put thingy production --no-memory --no-cpus --json'))).toMatchObject({
+      memoryMb: null,
+      cpus: null,
+    });
     expect((await loam('env put thingy production --config nonsense')).code).toBe(2);
+    expect((await loam('env put thingy production --memory much')).code).toBe(2);
     expect((await loam('env list')).out).toMatch(
       /^thingy\/production +process +open +nothing live +http:\/\/127.0.0.1:/,
     );

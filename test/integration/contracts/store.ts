@@ -82,12 +82,12 @@ function testPlaces(withStore: WithStore): void {
       await addApplication(store);
 
       const first = await store.environments.put(thingy, staging, { protected: true, trust: 'demo' });
-      const second = await store.environments.put(thingy, staging, { replicas: 3 });
-      const cleared = await store.environments.put(thingy, staging, { trust: undefined });
+      const second = await store.environments.put(thingy, staging, { replicas: 3, memoryMb: 64, cpus: 0.5 });
+      const cleared = await store.environments.put(thingy, staging, { trust: undefined, memoryMb: undefined });
 
       expect(first).toMatchObject({ target: 'process', protected: true, trust: 'demo', replicas: 1, fence: 0 });
-      expect(second).toEqual({ ...first, replicas: 3 });
-      expect(cleared).toEqual({ ...second, trust: undefined });
+      expect(second).toEqual({ ...first, replicas: 3, memoryMb: 64, cpus: 0.5 });
+      expect(cleared).toEqual({ ...second, trust: undefined, memoryMb: undefined });
       expect(await store.environments.get(thingy, staging)).toEqual(cleared);
     }));
 

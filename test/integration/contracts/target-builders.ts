@@ -89,6 +89,8 @@ export function makeSpec(artifact: string, frontPort: number, over: SpecOver = {
     start: 'node server.mjs',
     health: '/health',
     replicas: 1,
+    memoryMb: undefined,
+    cpus: undefined,
     env: {},
     secrets: {},
     trustToken: undefined,

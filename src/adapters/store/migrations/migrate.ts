@@ -11,6 +11,7 @@ import { addLogChunks } from './0008-log-chunks.ts';
 import { addCommitStatuses } from './0009-commit-statuses.ts';
 import { addDeployKeys } from './0010-deploy-keys.ts';
 import { addReleaseCodes } from './0011-release-codes.ts';
+import { addEnvironmentLimits } from './0012-environment-limits.ts';
 
 /** Only forward. Imported, not read from the folder: they also ship compiled. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -25,6 +26,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0009-commit-statuses': { up: addCommitStatuses },
   '0010-deploy-keys': { up: addDeployKeys },
   '0011-release-codes': { up: addReleaseCodes },
+  '0012-environment-limits': { up: addEnvironmentLimits },
 };
 
 /**

@@ -53,9 +53,14 @@ async function examine(containers: Containers, replica: Replica, lastEnds: Map<n
     return { reason: reason === undefined ? undefined : withPort(reason, found), isLost: false };
   }
   if (State.Status === 'created') return { reason: 'it is not started yet', isLost: false };
-  const reason = `it ended with exit code ${State.ExitCode}${State.OOMKilled ? ' (out of memory)' : ''}`;
+  const reason = `it ended with exit code ${State.ExitCode}${State.OOMKilled ? describeMemory(found) : ''}`;
   lastEnds.set(replica.replica, reason);
   return { reason, isLost: RestartCount >= crashLimit };
+}
+
+function describeMemory({ HostConfig: { Memory } }: Inspected): string {
+  const hasLimit = Memory !== undefined && Memory > 0;
+  return hasLimit ? ` (out of memory: it may use ${Memory / 1024 ** 2} MiB)` : ' (out of memory)';
 }
 
 /** Docker's own proxy takes the connection and drops it when nobody listens behind it. */

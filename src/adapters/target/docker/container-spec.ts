@@ -112,6 +112,14 @@ function environmentOf(name: string, spec: ReleaseSpec, port: number): readonly 
   return Object.entries(variables).map(([key, value]) => `${key}=${value}`);
 }
 
+function limitsOf({ memoryMb, cpus }: ReleaseSpec): Docker.HostConfig {
+  const bytes = memoryMb === undefined ? undefined : memoryMb * 1024 ** 2;
+  return {
+    ...(bytes !== undefined && { Memory: bytes, MemorySwap: bytes }), // the same: no swap
+    ...(cpus !== undefined && { NanoCpus: Math.round(cpus * 1e9) }),
+  };
+}
+
 /** `hostPort` stays the replica's own: the front finds it there also after the engine was started again. */
 export function describeContainer(
   installation: string,
@@ -138,6 +146,7 @@ export function describeContainer(
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],
       PidsLimit: maxProcesses,
+      ...limitsOf(spec),
       LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } },
     },
   };
