@@ -7,7 +7,7 @@ import { conclude, createDice, isLong } from '../support/faults.ts';
 import type { Dice } from '../support/faults.ts';
 import { countingFiles, createLedger, servedFiles } from '../support/ledger.ts';
 import type { Ledger } from '../support/ledger.ts';
-import { createLoam, processesOf, waitFor } from '../support/loam.ts';
+import { createLoam, processesOf, run, waitFor } from '../support/loam.ts';
 import type { Loam, WorkingCopy } from '../support/loam.ts';
 import {
   addSilentApplication,
@@ -84,7 +84,11 @@ async function pushOne(
   const label = String(pushed.length + 1);
   ledger.open(`${application} ${label}`);
   await copy.write('label', label);
-  const { sha } = await copy.push(label);
+  const { sha, code } = await copy.push(label);
+  // The git that takes a push may be among what was killed: whoever pushes sees that, and pushes again.
+  const isPushed = async (): Promise<boolean> =>
+    (await run('git', ['push', 'origin', 'HEAD:refs/heads/main'], { cwd: copy.folder })).code === 0;
+  if (code !== 0) await waitFor('the commit is pushed', isPushed);
   const delivery = generic(sha, pushed.at(-1));
   pushed.push(sha);
   return async () => {
