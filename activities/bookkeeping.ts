@@ -1,7 +1,7 @@
 // What the workflow says about itself; short, and safe to repeat.
 import type { TaskOutcome, TaskStatus } from '../src/core/model/status.ts';
 import type { RunId } from '../src/core/model/ids.ts';
-import type { TaskRecord } from '../src/ports/task-store.ts';
+import type { TaskRecord } from '../src/core/scheduler/events.ts';
 import type { Room } from './dependencies.ts';
 import { sweepReleasesOf, sweepSandboxesOf } from './sweep.ts';
 import type { RecordInput, RunActivities } from './types.ts';

@@ -14,6 +14,7 @@ import type {
 } from '../src/core/graph/graph.ts';
 import type { ApplicationName, Digest, EnvironmentName, RunId, TaskName } from '../src/core/model/ids.ts';
 import type { TaskOutcome, TaskStatus, TerminalStatus } from '../src/core/model/status.ts';
+import type { TaskRecord } from '../src/core/scheduler/events.ts';
 
 export interface TaskInput<Task> {
   readonly run: RunId;
@@ -57,14 +58,7 @@ export interface GateOpening {
 
 export interface RecordInput {
   readonly run: RunId;
-  readonly tasks: readonly {
-    readonly task: TaskName;
-    readonly attempt: number;
-    readonly seq: number;
-    readonly status: TaskStatus;
-    readonly code?: ErrorCode;
-    readonly reason?: string;
-  }[];
+  readonly tasks: readonly TaskRecord[];
   /** Status of the run itself, with its own growing number. */
   readonly status?: { readonly status: TaskStatus; readonly seq: number };
   readonly gates?: readonly {

@@ -2,6 +2,7 @@ import type { ErrorCode } from '../core/errors.ts';
 import type { OutputReference, TaskType } from '../core/graph/graph.ts';
 import type { Digest, RunId, TaskName } from '../core/model/ids.ts';
 import type { TaskOutcome, TaskStatus } from '../core/model/status.ts';
+import type { TaskRecord } from '../core/scheduler/events.ts';
 
 export interface TaskRow {
   readonly run: RunId;
@@ -49,16 +50,6 @@ export type BeginResult =
   /** `first` is false when an earlier owner began it. */
   | { readonly type: 'begun'; readonly owner: number; readonly first: boolean; readonly startedAtMs: number };
 
-/** What the workflow says about tasks that no activity runs at the moment. `seq` by `taskSeq`: lower than the stored one does nothing. */
-export interface TaskRecord {
-  readonly task: TaskName;
-  readonly attempt: number;
-  readonly seq: number;
-  readonly status: TaskStatus;
-  readonly code?: ErrorCode;
-  readonly reason?: string;
-}
-
 export interface TaskStore {
   list(run: RunId): Promise<readonly TaskRow[]>;
   attempts(run: RunId): Promise<readonly AttemptRow[]>;
@@ -78,6 +69,7 @@ export interface TaskStore {
       readonly log: Digest | undefined;
     },
   ): Promise<TaskOutcome | undefined>;
+  /** What the workflow says about tasks that no activity runs at the moment. A lower `seq` than the stored one does nothing. */
   record(run: RunId, records: readonly TaskRecord[]): Promise<void>;
   /** The value of a finished task's output in this run (kept ones included); undefined when it is missing. Key `''` is stored as `''`. */
   output(run: RunId, reference: OutputReference): Promise<string | undefined>;

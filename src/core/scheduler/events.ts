@@ -34,6 +34,7 @@ export interface RunEnd {
 export interface TaskRecord {
   readonly task: TaskName;
   readonly attempt: number;
+  /** By `taskSeq`. */
   readonly seq: number;
   readonly status: TaskStatus;
   readonly code?: ErrorCode;
