@@ -15,16 +15,7 @@ export async function findEarlierApproval(
   subjects: string,
 ): Promise<DecisionTable | undefined> {
   if (gate.preview.reconnect !== undefined) return undefined;
-  const newest = await db
-    .selectFrom('decisions')
-    .innerJoin('runs', 'runs.id', 'decisions.run')
-    .innerJoin('gates', (join) =>
-      join
-        .onRef('gates.run', '=', 'decisions.run')
-        .onRef('gates.gate', '=', 'decisions.gate')
-        .onRef('gates.opening', '=', 'decisions.opening'),
-    )
-    .selectAll('decisions')
+  const newest = await selectDecisions(db)
     .where('runs.application', '=', run.application)
     .where('runs.number', '=', run.number)
     .where('runs.round', '<', run.round)
@@ -50,19 +41,10 @@ export async function findApprovalFor(
   environment: EnvironmentName,
   subject: GateSubject,
 ): Promise<DecisionTable | undefined> {
-  const rows = await db
-    .selectFrom('runs as asking')
-    .innerJoin('runs', (join) =>
-      join.onRef('runs.application', '=', 'asking.application').onRef('runs.number', '=', 'asking.number'),
+  const rows = await selectDecisions(db)
+    .innerJoin('runs as asking', (join) =>
+      join.onRef('asking.application', '=', 'runs.application').onRef('asking.number', '=', 'runs.number'),
     )
-    .innerJoin('decisions', 'decisions.run', 'runs.id')
-    .innerJoin('gates', (join) =>
-      join
-        .onRef('gates.run', '=', 'decisions.run')
-        .onRef('gates.gate', '=', 'decisions.gate')
-        .onRef('gates.opening', '=', 'decisions.opening'),
-    )
-    .selectAll('decisions')
     .select('gates.subjects')
     .where('asking.id', '=', run)
     .where('gates.environment', '=', environment)
@@ -74,6 +56,20 @@ export async function findApprovalFor(
     (fromJson(subjects) as readonly GateSubject[]).some((one) => isSameSubject(one, subject)),
   );
   return newest?.verdict === 'approved' ? newest : undefined;
+}
+
+/** Each with its run, and the gate that it was made at. */
+function selectDecisions(db: Kysely<Tables>) {
+  return db
+    .selectFrom('decisions')
+    .innerJoin('runs', 'runs.id', 'decisions.run')
+    .innerJoin('gates', (join) =>
+      join
+        .onRef('gates.run', '=', 'decisions.run')
+        .onRef('gates.gate', '=', 'decisions.gate')
+        .onRef('gates.opening', '=', 'decisions.opening'),
+    )
+    .selectAll('decisions');
 }
 
 function isSameSubject(one: GateSubject, other: GateSubject): boolean {
