@@ -84,6 +84,11 @@ async function serves(text: string): Promise<boolean> {
   );
 }
 
+async function waitForHealthGate(run: string): Promise<void> {
+  const isStarted = async (): Promise<boolean> => (await peekLog(loam, run, 'deploy')).includes('is started');
+  await waitFor('the new release waits for health', isStarted, patienceMs);
+}
+
 it('runs the plan of 2014 once its place is registered and its services are bound', { timeout: 400_000 }, async () => {
   await copy.push('First');
   const unregistered = await waitForEnd(loam, 'thingy/1', patienceMs);
@@ -171,11 +176,7 @@ it(
     await copy.write('server.mjs', `setTimeout(() => process.exit(1), 2000);\n`); // never healthy
     const pushing = copy.push('Never listens');
     const id = 'thingy/6';
-    await waitFor(
-      'the new release waits for health',
-      async () => (await peekLog(loam, id, 'deploy')).includes('is started'),
-      patienceMs,
-    );
+    await waitForHealthGate(id);
 
     await killEngine(testEngine.folder);
     const during = await readRun(loam, id);
@@ -197,11 +198,7 @@ it(
     await copy.write('server.mjs', server('three', 3000));
     const pushing = copy.push('Listens late');
     const id = 'thingy/7';
-    await waitFor(
-      'the new release waits for health',
-      async () => (await peekLog(loam, id, 'deploy')).includes('is started'),
-      patienceMs,
-    );
+    await waitForHealthGate(id);
 
     await killEngine(testEngine.folder);
     await letEngineStart(testEngine.folder);
